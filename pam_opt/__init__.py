@@ -1,0 +1,44 @@
+"""Merge single-task PyTorch networks into one multitask network and prune it for every combination of tasks.
+
+The data flows one way::
+
+    parents + data -> measure -> plan -> merge -> prune -> costs, save
+
+Start with `plan`, `merge`, `prune` and `costs`; the decisions inside are solved by ``pam_opt_solvers``.
+"""
+
+from pam_opt.errors import PamOptError
+from pam_opt.macs import CostTable, costs
+from pam_opt.measuring import Statistics, measure
+from pam_opt.merging import merge, single
+from pam_opt.network import MultitaskNetwork
+from pam_opt.planning import plan
+from pam_opt.plans import LayerPlan, Plan
+from pam_opt.pruning import PruneStep, prune
+from pam_opt.storage import load, save
+from pam_opt.tasks import Task
+from pam_opt.training import TrainOptions, evaluate, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CostTable",
+    "LayerPlan",
+    "MultitaskNetwork",
+    "PamOptError",
+    "Plan",
+    "PruneStep",
+    "Statistics",
+    "Task",
+    "TrainOptions",
+    "costs",
+    "evaluate",
+    "load",
+    "measure",
+    "merge",
+    "plan",
+    "prune",
+    "save",
+    "single",
+    "train",
+]

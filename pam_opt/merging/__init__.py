@@ -1,0 +1,131 @@
+"""Merge parents by a plan into one multitask network."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+from pam_opt.errors import PlanError
+from pam_opt.folding import fold, norm_state, unfold
+from pam_opt.merging.layout import heads_plan, merged_structure
+from pam_opt.merging.refit import RefitOptions, refit
+from pam_opt.merging.statistics import reestimate_batch_norms
+from pam_opt.merging.weights import mixed_norms, mixed_state, mixed_weights
+from pam_opt.network import GroupLayer, MultitaskNetwork
+from pam_opt.parents import convert_parents
+from pam_opt.plans import LayerPlan, Plan
+from pam_opt.tasks import Group, Task, check_tasks
+from pam_opt.training import Batches
+
+Weights = Literal["refit", "average", "side_by_side"]
+
+
+def merge(
+    parents: Mapping[str, nn.Module],
+    plan: Plan,
+    *,
+    weights: Weights = "refit",
+    calibration: Batches | None = None,
+    target: Literal["mean", "keep"] = "mean",
+    ridge: float = RefitOptions.ridge,
+    reestimate: bool = False,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> MultitaskNetwork:
+    """Build the multitask network that a plan describes.
+
+    Parameters
+    ----------
+    parents : task name -> module, those that the plan was made from
+    plan : see `pam_opt.plan`
+    weights : ``side_by_side`` lays parents beside each other and refuses a plan that merges units;
+        ``average`` takes the share-weighted mean of the members' weights;
+        ``refit`` (default) starts there and fits every layer by least squares to the parents' pre-activations,
+        on the merged network's own activations, which makes up for what merging and cut edges changed
+    calibration : re-iterable batches for ``refit`` and `reestimate`; targets are not used
+    target : ``mean`` fits a merged unit to the share-weighted mean of its members, ``keep`` to the largest one
+    ridge : pull of ``refit`` towards the average, relative to the inputs' mean square
+    reestimate : run the calibration data through afterwards to set the batch norms' running statistics anew,
+        which changes the function (REPAIR [1]_); ``refit`` needs no such repair
+    progress : called with (layers done, layers)
+
+    Raises
+    ------
+    PlanError : a plan that does not fit, or ``refit`` without calibration data
+    UnsupportedModel, DataError : see `pam_opt.plan`
+
+    References
+    ----------
+    .. [1] Jordan et al., REPAIR, ICLR 2023, arXiv 2211.08403
+    """
+    if weights not in get_args(Weights):
+        raise PlanError(f"weights={weights!r} is unknown; choose from {list(get_args(Weights))}")
+    if calibration is None and (weights == "refit" or reestimate):
+        raise PlanError(
+            "weights='refit' and reestimate=True need calibration=; pass batches or weights='average'"
+        )
+    converted = convert_parents(parents, plan.input_shape)
+    converted = {task: converted[task] for task in plan.tasks if task in converted}
+    heads = heads_plan(converted, next(iter(converted.values())).structure.layers[-1].name)
+    layers = [*plan.layers, heads]
+    network = MultitaskNetwork(merged_structure(converted, plan, layers)).eval()
+    if weights == "side_by_side":
+        _refuse_merged_units(plan)
+    for index, layer in enumerate(layers):
+        for group in layer.widths:
+            _write_average(network.block(index, group), converted, layers, index, group)
+    if weights == "refit":
+        assert calibration is not None
+        refit(network, converted, layers, calibration, RefitOptions(target, ridge, seed), progress)
+    if reestimate:
+        assert calibration is not None
+        reestimate_batch_norms(network, calibration)
+    return network
+
+
+def single(module: nn.Module, task: Task, input_shape: tuple[int, ...] | None = None) -> MultitaskNetwork:
+    """Convert one parent into a network of one task, to be pruned and costed by itself.
+
+    Raises
+    ------
+    UnsupportedModel : see `pam_opt.tracing.trace`
+    """
+    from pam_opt.tracing import network_of
+
+    check_tasks([task])
+    return network_of(module, task.name, input_shape)
+
+
+def _refuse_merged_units(plan: Plan) -> None:
+    for layer in plan.layers:
+        if ((layer.members >= 0).sum(axis=1) > 1).any():
+            raise PlanError(
+                f"layer {layer.name!r} merges units; weights='side_by_side' cannot, 'average' can"
+            )
+
+
+@torch.no_grad()
+def _write_average(
+    block: GroupLayer,
+    parents: Mapping[str, MultitaskNetwork],
+    layers: list[LayerPlan],
+    index: int,
+    group: Group,
+) -> None:
+    plan = layers[index]
+    rows = plan.rows(group)
+    members, shares = plan.members[rows], plan.shares[rows]
+    inputs = None
+    if index > 0:
+        before = layers[index - 1]
+        # Boolean rows keep the plan's canonical order, which is the order of concatenation.
+        inputs = before.members[[group <= source for source in before.groups]]
+    blocks = [parent.block(index, frozenset({task})) for task, parent in parents.items()]
+    layer = next(iter(parents.values())).structure.layers[index]
+    folded = mixed_weights([fold(own, layer) for own in blocks], members, shares, inputs)
+    unfold(block, folded, mixed_norms([norm_state(own) for own in blocks], members, shares))
+    for place, operation in enumerate(layer.post):
+        if operation.is_norm:
+            states = [own.post[place].state_dict() for own in blocks]
+            block.post[place].load_state_dict(mixed_state(states, members, shares, operation.features))

@@ -1,0 +1,29 @@
+"""Running statistics of batch norms, set anew from data."""
+
+import torch
+from torch import nn
+
+from pam_opt.data import checked
+from pam_opt.network import MultitaskNetwork
+from pam_opt.training import Batches
+
+
+@torch.no_grad()
+def reestimate_batch_norms(network: MultitaskNetwork, calibration: Batches) -> None:
+    """Replace the running statistics of all batch norms by the mean over the calibration batches.
+
+    Raises
+    ------
+    DataError : see `pam_opt.data.checked`
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative mean
+        norm.train()
+    for x, _ in checked(calibration, (), what="calibration"):
+        network(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()

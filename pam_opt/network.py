@@ -1,0 +1,163 @@
+"""The multitask network: per layer one dense operation for every group, and only the groups that are needed run."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from pam_opt.errors import PlanError, UnsupportedModel
+from pam_opt.structure import Layer, Structure, canonical
+from pam_opt.tasks import Group, check_known, combination_key
+
+Signals = dict[Group, Tensor]
+"""The output of every active group of one layer."""
+
+
+class GroupLayer(nn.Module):
+    """The units of one group in one layer: ``pre`` gives their pre-activations, ``post`` what follows."""
+
+    def __init__(self, layer: Layer, inputs: int, units: int) -> None:
+        super().__init__()
+        operation = layer.build_operation(inputs, units)
+        self.pre = nn.Sequential(operation, *([layer.norm.build(units)] if layer.norm else []))
+        self.post = nn.Sequential(*(post.build(units) for post in layer.post))
+
+    @property
+    def operation(self) -> nn.Conv2d | nn.Linear:
+        """The convolution or linear module."""
+        module = self.pre[0]
+        assert isinstance(module, nn.Conv2d | nn.Linear)
+        return module
+
+    @property
+    def norm(self) -> nn.BatchNorm1d | nn.BatchNorm2d | None:
+        """The batch norm that gives the pre-activation, if the layer has one."""
+        module = self.pre[1] if len(self.pre) > 1 else None
+        assert module is None or isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+        return module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.post(self.pre(x))
+
+
+class MultitaskNetwork(nn.Module):
+    """Run any combination of tasks, computing exactly the groups that the combination needs.
+
+    A unit of group g reads the units of every group h that contains g, so each group of a layer is one
+    convolution or linear operation on the concatenation of those groups.
+
+    Parameters
+    ----------
+    structure : layers and widths; every group needs at least one unit to read
+
+    Raises
+    ------
+    PlanError : a group would read nothing, or a task has no head
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        super().__init__()
+        _check(structure)
+        self.structure = structure
+        self.prelude = nn.Sequential(*(operation.build(structure.inputs) for operation in structure.prelude))
+        self.layers = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    _key(group): GroupLayer(layer, structure.fan_in(index, group), widths[group])
+                    for group in canonical(widths)
+                }
+            )
+            for index, (layer, widths) in enumerate(zip(structure.layers, structure.widths, strict=True))
+        )
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return self.structure.tasks
+
+    def block(self, index: int, group: Group) -> GroupLayer:
+        """Return the module of one group in one layer."""
+        layer = self.layers[index]
+        assert isinstance(layer, nn.ModuleDict)
+        module = layer[_key(group)]
+        assert isinstance(module, GroupLayer)
+        return module
+
+    def blocks(self, index: int, active: Group | None = None) -> Iterator[tuple[Group, GroupLayer]]:
+        """Iterate over the groups of a layer, in canonical order; with `active`, over those that it needs."""
+        for group in canonical(self.structure.widths[index]):
+            if active is None or group & active:
+                yield group, self.block(index, group)
+
+    def inputs_of(self, index: int, group: Group, x: Tensor, signals: Signals) -> Tensor:
+        """Concatenate what `group` of layer `index` reads; `x` is the input behind the prelude."""
+        sources = self.structure.sources(index, group)
+        if sources is None:
+            return x
+        return signals[sources[0]] if len(sources) == 1 else torch.cat([signals[h] for h in sources], dim=1)
+
+    def run_layer(self, index: int, x: Tensor, signals: Signals, active: Group) -> Signals:
+        """Compute the active groups of one layer from those of the layer before."""
+        return {
+            group: block(self.inputs_of(index, group, x, signals))
+            for group, block in self.blocks(index, active)
+        }
+
+    def forward(self, x: Tensor, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Run a combination of tasks.
+
+        Parameters
+        ----------
+        x : (N, C, H, W) or (N, D)
+        tasks : names; None runs all of them
+
+        Returns
+        -------
+        outputs : task name -> (N, outputs of the task)
+
+        Raises
+        ------
+        TaskError : unknown or no task names
+        UnsupportedModel : an input of the wrong shape
+        """
+        asked = (tasks,) if isinstance(tasks, str) else tasks
+        active = frozenset(self.tasks) if asked is None else check_known(asked, self.tasks)
+        _check_input(self.structure, x)
+        x = self.prelude(x)
+        signals: Signals = {}
+        for index in range(len(self.layers)):
+            signals = self.run_layer(index, x, signals, active)
+        return {task: signals[frozenset({task})] for task in self.tasks if task in active}
+
+
+def _key(group: Group) -> str:
+    return "for_" + combination_key(group)
+
+
+def _check(structure: Structure) -> None:
+    for index, (layer, widths) in enumerate(zip(structure.layers, structure.widths, strict=True)):
+        for group, units in widths.items():
+            if units < 1 or not group or not group <= frozenset(structure.tasks):
+                raise PlanError(
+                    f"layer {layer.name!r}: group {combination_key(group)!r} with {units} units is impossible"
+                )
+            if structure.fan_in(index, group) == 0:
+                raise PlanError(
+                    f"layer {layer.name!r}: units of group {combination_key(group)!r} would read nothing, because "
+                    f"layer {structure.layers[index - 1].name!r} has no unit that serves all these tasks; "
+                    "share or keep units there, or share none here"
+                )
+    if set(structure.widths[-1]) != {frozenset({task}) for task in structure.tasks}:
+        raise PlanError(f"the last layer must hold one head for each of the tasks {sorted(structure.tasks)}")
+
+
+def _check_input(structure: Structure, x: Tensor) -> None:
+    flat = any(operation.kind == "flatten" for operation in structure.prelude)
+    expected = 4 if structure.layers[0].kind == "conv2d" else 2
+    if flat:
+        matches = x.ndim >= 2 and x[0:1].numel() == structure.inputs
+    else:
+        matches = x.ndim == expected and x.shape[1] == structure.inputs
+    if not matches:
+        wanted = f"(N, {structure.inputs}, H, W)" if expected == 4 else f"(N, {structure.inputs})"
+        raise UnsupportedModel(f"input of shape {tuple(x.shape)} does not fit; the network takes {wanted}")

@@ -1,0 +1,99 @@
+"""Clusters under way: units of several parents that will become one, and their statistics as a whole."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pam_opt.measuring import LayerStatistics
+from pam_opt.pair_costs import PairStatistics, Side
+
+Incoming = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(members, shares) -> (clusters, values) incoming weights on inputs common to all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Hold clusters of one layer over the parents placed so far.
+
+    Parameters
+    ----------
+    layer : statistics of the layer
+    tasks : the parents' tasks, columns of `members`
+    members : (n, K) unit of each parent in each cluster, -1 for none
+    """
+
+    layer: LayerStatistics
+    tasks: Sequence[str]
+    members: np.ndarray
+
+    @classmethod
+    def of_parent(cls, layer: LayerStatistics, tasks: Sequence[str], task: str) -> "Clusters":
+        """Make a cluster of every unit of one parent."""
+        units = len(layer.units[task].mean)
+        members = np.full((units, len(tasks)), -1)
+        members[:, list(tasks).index(task)] = np.arange(units)
+        return cls(layer, tasks, members)
+
+    def total(self, field: str) -> np.ndarray:
+        """Sum a field of `UnitStatistics`, such as ``fisher``, over each cluster's members."""
+        return self._gather(field).sum(axis=1)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(n, K) weight of each member: its part of the cluster's Fisher information, equal parts where there is none."""
+        present = self.members >= 0
+        fisher = self._gather("fisher")
+        fisher[fisher.sum(axis=1) <= 0] = 1.0
+        fisher *= present
+        return fisher / fisher.sum(axis=1, keepdims=True)
+
+    def side(self, incoming: Incoming) -> Side:
+        """Describe the clusters as one side of a pairing."""
+        shares = self.shares
+        mean = (shares * self._gather("mean")).sum(axis=1)
+        return Side(
+            mean, self._variance(shares), self.total("fisher"), lambda: incoming(self.members, shares)
+        )
+
+    def pair_statistics(self, other: "Clusters", task: str, incoming: Incoming) -> PairStatistics:
+        """Describe all pairs of these clusters and another parent's units, `other` made by `of_parent`."""
+        covariance = self._covariance(task, self.shares)
+        return PairStatistics(self.side(incoming), other.side(incoming), covariance, self.layer.positions)
+
+    def paired(self, other: "Clusters", pairs: np.ndarray) -> "Clusters":
+        """Merge pairs (k, 2) of these clusters and others, and keep the rest of both as they are."""
+        members = self.members.copy()
+        members[pairs[:, 0]] = np.maximum(members[pairs[:, 0]], other.members[pairs[:, 1]])
+        rest = np.setdiff1d(np.arange(len(other.members)), pairs[:, 1])
+        return Clusters(self.layer, self.tasks, np.concatenate([members, other.members[rest]]))
+
+    def _gather(self, field: str) -> np.ndarray:
+        """Read a field for every member, (n, K), 0 where there is none."""
+        result = np.zeros(self.members.shape)
+        for column, task in enumerate(self.tasks):
+            rows = self.members[:, column] >= 0
+            result[rows, column] = getattr(self.layer.units[task], field)[self.members[rows, column]]
+        return result
+
+    def _covariance(self, task: str, shares: np.ndarray) -> np.ndarray:
+        """Covariance of each cluster's weighted mean with each unit of a parent outside, (n, units)."""
+        columns = [c for c in range(len(self.tasks)) if (self.members[:, c] >= 0).any()]
+        if len(columns) == 1 and np.array_equal(self.members[:, columns[0]], np.arange(len(self.members))):
+            return self.layer.cross(self.tasks[columns[0]], task)
+        total = np.zeros((len(self.members), len(self.layer.units[task].mean)))
+        for column in columns:
+            rows = np.flatnonzero(self.members[:, column] >= 0)
+            block = self.layer.cross(self.tasks[column], task)[self.members[rows, column]]
+            total[rows] += block * shares[rows, column, None]
+        return total
+
+    def _variance(self, shares: np.ndarray) -> np.ndarray:
+        variance = (shares**2 * self._gather("variance")).sum(axis=1)
+        for a, s in enumerate(self.tasks):
+            for b, t in enumerate(self.tasks[a + 1 :], start=a + 1):
+                rows = np.flatnonzero((self.members[:, a] >= 0) & (self.members[:, b] >= 0))
+                if len(rows):
+                    covariance = self.layer.cross(s, t)[self.members[rows, a], self.members[rows, b]]
+                    variance[rows] += 2 * shares[rows, a] * shares[rows, b] * covariance
+        return np.maximum(variance, 0.0)

@@ -1,0 +1,86 @@
+"""Choose which units go: the least score per MAC saved first, down to a number of MACs."""
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pam_opt.gradients import Place
+from pam_opt.macs import combination_macs, unit_macs
+from pam_opt.structure import Structure
+from pam_opt.tasks import Group
+
+
+def choose_units(
+    structure: Structure,
+    positions: Sequence[int],
+    probabilities: Mapping[Group, float],
+    scores: Mapping[Place, Tensor],
+    target: float,
+) -> dict[Place, Tensor]:
+    """Mark the units to keep so that E[C] comes down to `target`.
+
+    Units go in the order of score / (MACs in E[C] that their loss saves now). What a loss saves shrinks as its
+    neighbours go, so every candidate's ratio is looked at again before it goes.
+
+    Returns
+    -------
+    keep : place -> (units,) bool. At least one unit stays that each group of the next layer can read; if that
+        stops the choice short of `target`, all that may go have gone.
+    """
+    state = _State(structure, positions, probabilities)
+    queues = {place: torch.argsort(score).tolist() for place, score in scores.items()}
+    keep = {place: torch.ones(len(score), dtype=torch.bool) for place, score in scores.items()}
+    heap = [(0.0, place[0], sorted(place[1]), place) for place in queues]
+    heapq.heapify(heap)
+    while heap and state.expected > target:
+        looked_at, *_, place = heapq.heappop(heap)
+        if not queues[place] or not state.may_lose(place):
+            continue
+        unit = queues[place][0]
+        ratio = float(scores[place][unit]) / max(state.saved(place), 1e-300)
+        if ratio > looked_at:
+            heapq.heappush(heap, (ratio, place[0], sorted(place[1]), place))
+            continue
+        queues[place].pop(0)
+        keep[place][unit] = False
+        state.lose(place)
+        if queues[place]:
+            heapq.heappush(heap, (0.0, place[0], sorted(place[1]), place))
+    return keep
+
+
+class _State:
+    """Widths under way, with E[C] and what one unit of each place saves."""
+
+    def __init__(
+        self, structure: Structure, positions: Sequence[int], probabilities: Mapping[Group, float]
+    ) -> None:
+        self.structure, self.positions, self.probabilities = structure, positions, probabilities
+        self.widths = [Counter(widths) for widths in structure.widths]
+        self.expected = sum(p * combination_macs(structure, positions, c) for c, p in probabilities.items())
+        self.savings: dict[Place, float] | None = None
+
+    def saved(self, place: Place) -> float:
+        if self.savings is None:
+            widths = tuple({group: n for group, n in layer.items() if n} for layer in self.widths)
+            now = replace(self.structure, widths=widths)
+            self.savings = unit_macs(now, self.positions, self.probabilities)
+        return self.savings[place]
+
+    def may_lose(self, place: Place) -> bool:
+        index, group = place
+        if self.widths[index][group] == 0:
+            return False
+        left = self.widths[index].copy()
+        left[group] -= 1
+        readers = [g for g, n in self.widths[index + 1].items() if n]
+        return all(any(n and reader <= source for source, n in left.items()) for reader in readers)
+
+    def lose(self, place: Place) -> None:
+        self.expected -= self.saved(place)
+        self.widths[place[0]][place[1]] -= 1
+        self.savings = None

@@ -1,0 +1,166 @@
+"""The configuration of a study, read from YAML and checked key by key."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from pam_opt.errors import ConfigError
+from pam_opt.families import FAMILIES
+from pam_opt.pair_costs import COSTS
+from pam_opt.pruning import METHODS as PRUNING_METHODS
+from pam_opt.tasks import Task, check_tasks
+from pam_opt.training import TrainOptions
+
+
+class _Section(BaseModel, frozen=True, extra="forbid"):
+    """A part of the configuration; unknown keys are errors."""
+
+
+class DataConfig(_Section):
+    """Where the data comes from: ``digits``, an ``.npz`` file, an image folder or a zip of one."""
+
+    source: str = "digits"
+    validation: float = Field(0.1, gt=0, lt=1)
+    limit: int | None = Field(None, gt=0)
+    image_size: int | None = Field(None, gt=0)
+
+
+class TaskConfig(_Section):
+    """One task; exactly one of the three target rules of `pam_opt.Task`."""
+
+    name: str
+    classes: list[int] | None = None
+    mapping: dict[int, int] | None = None
+    multi_label: list[int] | None = None
+
+    def task(self) -> Task:
+        """Build the task."""
+        return Task(self.name, self.classes, self.mapping, self.multi_label)
+
+
+class FamilyConfig(_Section):
+    """A built-in network family and its options, such as `widths`."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class ParentsConfig(TrainOptions, frozen=True, extra="forbid"):
+    """How the parents are trained."""
+
+    epochs: int = Field(10, gt=0)
+    batch_size: int = Field(128, gt=0)
+    augment: Literal["crop", "crop-flip"] | None = None
+
+
+class MergeConfig(_Section):
+    """How parents are measured and merged.
+
+    `calibration` counts training samples; `shares` and `widths` are fractions as in `pam_opt.plan`.
+    """
+
+    cost: str = "fisher"
+    weights: Literal["refit", "average", "side_by_side"] = "refit"
+    target: Literal["mean", "keep"] = "mean"
+    calibration: int = Field(2000, gt=0)
+    widths: list[float | None] = [None]
+    time_limit: float | None = Field(None, gt=0)
+
+
+class FineTuneConfig(TrainOptions, frozen=True, extra="forbid"):
+    """Fine-tuning after the merge; every entry of `epochs` is a result of its own, zero included."""
+
+    epochs: list[float] = [0]
+    batch_size: int = Field(128, gt=0)
+    augment: Literal["crop", "crop-flip"] | None = None
+
+
+class PruneConfig(TrainOptions, frozen=True, extra="forbid"):
+    """Pruning to an allowed drop or to a number of MACs; see `pam_opt.prune`."""
+
+    method: str = "taylor"
+    max_drop: float | None = Field(0.01, ge=0)
+    target_macs: float | None = Field(None, gt=0)
+    fraction: float = Field(0.1, gt=0, lt=1)
+    steps: int = Field(100, ge=0)
+    warm_up: int = Field(0, ge=0)
+    patience: int = Field(2, ge=0)
+    batch_size: int = Field(128, gt=0)
+    augment: Literal["crop", "crop-flip"] | None = None
+
+
+class StudyConfig(_Section):
+    """A whole study: data, tasks, parents, methods, budgets and seeds."""
+
+    name: str
+    data: DataConfig = DataConfig()
+    tasks: list[TaskConfig]
+    combinations: dict[str, float] | None = None
+    family: FamilyConfig
+    parents: ParentsConfig = ParentsConfig()
+    merge: MergeConfig = MergeConfig()
+    methods: list[str]
+    fine_tune: FineTuneConfig = FineTuneConfig()
+    prune: PruneConfig | None = None
+    seeds: list[int] = [0]
+
+    @model_validator(mode="after")
+    def _check(self) -> "StudyConfig":
+        from pam_opt.study.methods import METHODS
+
+        for given, known, what in (
+            ([self.family.name], FAMILIES, "family"),
+            ([self.merge.cost], COSTS, "merge.cost"),
+            (self.methods, METHODS, "methods"),
+            ([self.prune.method] if self.prune else [], PRUNING_METHODS, "prune.method"),
+        ):
+            unknown = [name for name in given if name not in known]
+            if unknown:
+                raise ValueError(f"{what}: unknown {unknown}; known are {sorted(known)}")
+        if len(self.tasks) < 2:
+            raise ValueError("tasks: a multitask network needs at least two tasks")
+        if not self.seeds or not self.methods:
+            raise ValueError("seeds and methods need at least one entry each")
+        check_tasks(self.build_tasks())
+        return self
+
+    def build_tasks(self) -> tuple[Task, ...]:
+        """Build the tasks."""
+        return tuple(task.task() for task in self.tasks)
+
+
+def read_config(path: str | Path) -> StudyConfig:
+    """Read and check a study's YAML file.
+
+    Raises
+    ------
+    ConfigError : no such file, no YAML, unknown keys, impossible values; says where in the file
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf8"))
+    except OSError as err:
+        raise ConfigError(f"config {str(path)!r} cannot be read: {err.strerror}") from err
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise ConfigError(f"config {str(path)!r} is not valid YAML: {err}") from err
+    if not isinstance(raw, dict):
+        raise ConfigError(f"config {str(path)!r} must be a mapping of keys to values")
+    return parse_config(raw, str(path))
+
+
+def parse_config(raw: dict[str, Any], where: str = "config") -> StudyConfig:
+    """Check a configuration given as plain data; `where` names it in messages."""
+    try:
+        return StudyConfig.model_validate(raw)
+    except ValidationError as err:
+        lines = [_explain(error) for error in err.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(lines)) from err
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "top level"
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {place!r}; remove it or correct its spelling"
+    return f"{place}: {error['msg']}"

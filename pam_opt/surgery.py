@@ -1,0 +1,80 @@
+"""Remove units for good: the result is a physically smaller network."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from pam_opt.errors import PlanError
+from pam_opt.gradients import Place
+from pam_opt.network import GroupLayer, MultitaskNetwork
+from pam_opt.structure import Layer, Structure
+from pam_opt.tasks import Group, combination_key
+
+
+def remove_units(network: MultitaskNetwork, keep: Mapping[Place, Tensor]) -> MultitaskNetwork:
+    """Build the network that has only the units to keep, with their weights.
+
+    Parameters
+    ----------
+    keep : (layer index, group) -> (units,) bool; places left out keep all their units
+
+    Raises
+    ------
+    PlanError : a mask of the wrong length, or units that would read nothing afterwards
+    """
+    old = network.structure
+    masks = [
+        {group: _mask(keep, (index, group), old) for group in widths}
+        for index, widths in enumerate(old.widths)
+    ]
+    widths = tuple({group: int(mask.sum()) for group, mask in layer.items() if mask.any()} for layer in masks)
+    smaller = MultitaskNetwork(replace(old, widths=widths))
+    for index, layer in enumerate(old.layers):
+        for group, block in smaller.blocks(index):
+            columns = _columns(old, index, group, masks[index - 1] if index else {})
+            _copy(network.block(index, group), block, layer, masks[index][group], columns)
+    return smaller.train(network.training)
+
+
+def _mask(keep: Mapping[Place, Tensor], place: Place, structure: Structure) -> Tensor:
+    index, group = place
+    units = structure.widths[index][group]
+    mask = keep.get(place)
+    if mask is None:
+        return torch.ones(units, dtype=torch.bool)
+    if mask.shape != (units,):
+        raise PlanError(
+            f"layer {structure.layers[index].name!r}, group {combination_key(group)!r}: mask of shape "
+            f"{tuple(mask.shape)} for {units} units"
+        )
+    return mask.bool()
+
+
+def _columns(structure: Structure, index: int, group: Group, before: Mapping[Group, Tensor]) -> Tensor | None:
+    """Mark the input units that stay; None where the layer reads the network's input."""
+    sources = structure.sources(index, group)
+    return None if sources is None else torch.cat([before[source] for source in sources])
+
+
+@torch.no_grad()
+def _copy(old: GroupLayer, new: GroupLayer, layer: Layer, rows: Tensor, columns: Tensor | None) -> None:
+    weight = old.operation.weight
+    cut = weight.reshape(len(weight), -1, layer.kernel_area)[rows]
+    cut = cut if columns is None else cut[:, columns]
+    new.operation.weight.copy_(cut.reshape(new.operation.weight.shape))
+    if old.operation.bias is not None:
+        new.operation.bias.copy_(old.operation.bias[rows])  # type: ignore[union-attr]
+    if layer.norm is not None:
+        assert old.norm is not None
+        assert new.norm is not None
+        _copy_norm(old.norm, new.norm, rows)
+    for operation, source, target in zip(layer.post, old.post, new.post, strict=True):
+        if operation.is_norm:
+            _copy_norm(source, target, rows.repeat_interleave(operation.features))
+
+
+def _copy_norm(old: nn.Module, new: nn.Module, rows: Tensor) -> None:
+    state = {name: value if value.ndim == 0 else value[rows] for name, value in old.state_dict().items()}
+    new.load_state_dict(state)

@@ -1,0 +1,206 @@
+"""Tasks, and the combinations of tasks that a multitask network can be asked to run."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pam_opt.errors import TaskError
+
+Group = frozenset[str]
+"""The set of tasks that a unit serves, or that is run."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Define one output head: where its target comes from, its loss and its metric.
+
+    Exactly one of `classes`, `mapping` and `multi_label` says how a label becomes a target.
+
+    Parameters
+    ----------
+    name : letters, digits, ``-`` and ``_``; ``+`` joins names in results and is not allowed
+    classes : labels told apart; every other label becomes one further class, "other".
+        ``range(5)`` gives 6 outputs.
+    mapping : label -> target class; each label that occurs must be listed
+    multi_label : columns of an (N, L) label matrix of zeros and ones, each a binary output
+    loss : (outputs (N, outputs), target) -> scalar mean over the batch.
+        Default: cross-entropy, or binary cross-entropy for `multi_label`.
+    metric : (outputs, target) -> (N,) score of each sample, higher is better.
+        Default: 1 where the top class is right, or the share of right binary outputs.
+
+    Raises
+    ------
+    TaskError : a bad name, no target rule or more than one, repeated classes
+
+    Examples
+    --------
+    >>> Task("low", classes=range(5)).target(torch.tensor([3, 7]))
+    tensor([3, 5])
+    """
+
+    name: str
+    classes: Sequence[int] | None = None
+    mapping: Mapping[int, int] | None = None
+    multi_label: Sequence[int] | None = None
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    metric: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise TaskError(f"task name {self.name!r}: use letters, digits, '-' and '_' only")
+        rules = [rule for rule in (self.classes, self.mapping, self.multi_label) if rule is not None]
+        if len(rules) != 1:
+            raise TaskError(
+                f"task {self.name!r} has {len(rules)} target rules; "
+                "give exactly one of classes=, mapping= and multi_label="
+            )
+        if len(rules[0]) == 0:
+            raise TaskError(f"task {self.name!r} lists no class; it needs at least one")
+        listed = self.classes if self.classes is not None else self.multi_label
+        if listed is not None and len(set(listed)) != len(listed):
+            raise TaskError(f"task {self.name!r} lists a class twice: {list(listed)}")
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the task's head."""
+        if self.classes is not None:
+            return len(self.classes) + 1
+        if self.mapping is not None:
+            return max(self.mapping.values()) + 1
+        assert self.multi_label is not None
+        return len(self.multi_label)
+
+    def target(self, labels: Tensor) -> Tensor:
+        """Turn labels, (N,) int or (N, L) for `multi_label`, into the target of the loss.
+
+        Raises
+        ------
+        TaskError : labels of the wrong shape, or a label that `mapping` does not list
+        """
+        if self.multi_label is not None:
+            return self._binary_target(labels)
+        if labels.ndim != 1:
+            raise TaskError(f"task {self.name!r} needs labels of shape (N,), not {tuple(labels.shape)}")
+        table = dict(enumerate(self.classes)) if self.classes is not None else None
+        if table is not None:
+            target = torch.full_like(labels, len(table), dtype=torch.long)
+            for position, label in table.items():
+                target[labels == label] = position
+            return target
+        assert self.mapping is not None
+        unknown = sorted(set(labels.unique().tolist()) - set(self.mapping))
+        if unknown:
+            raise TaskError(f"task {self.name!r}: mapping= has no entry for the labels {unknown[:5]}")
+        return torch.tensor([self.mapping[int(label)] for label in labels], dtype=torch.long)
+
+    def _binary_target(self, labels: Tensor) -> Tensor:
+        assert self.multi_label is not None
+        if labels.ndim != 2 or labels.shape[1] <= max(self.multi_label):
+            raise TaskError(
+                f"task {self.name!r} reads the label columns {list(self.multi_label)}, "
+                f"but the labels have shape {tuple(labels.shape)}"
+            )
+        return labels[:, list(self.multi_label)].float()
+
+    def mean_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Evaluate the task's loss, mean over the batch."""
+        if self.loss is not None:
+            return self.loss(outputs, target)
+        if self.multi_label is not None:
+            return functional.binary_cross_entropy_with_logits(outputs, target)
+        return functional.cross_entropy(outputs, target)
+
+    def scores(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Evaluate the task's metric, (N,), one score a sample."""
+        if self.metric is not None:
+            return self.metric(outputs, target)
+        if self.multi_label is not None:
+            return ((outputs > 0) == (target > 0.5)).float().mean(dim=1)
+        return (outputs.argmax(dim=1) == target).float()
+
+
+def check_tasks(tasks: Sequence[Task], parents: Iterable[str] | None = None) -> tuple[Task, ...]:
+    """Return the tasks in their order after checking names against each other and against the parents'.
+
+    Raises
+    ------
+    TaskError : duplicate names; a task without a parent or a parent without a task
+    """
+    names = [task.name for task in tasks]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise TaskError(f"duplicate task names {repeated}: give every task a name of its own")
+    if parents is not None and set(parents) != set(names):
+        raise TaskError(
+            f"tasks {sorted(names)} and parents {sorted(parents)} do not match: "
+            "give one parent for every task, under the task's name"
+        )
+    return tuple(tasks)
+
+
+def combination_key(combination: Iterable[str]) -> str:
+    """Name a combination, or a group: its sorted task names joined by ``+``."""
+    return "+".join(sorted(combination))
+
+
+def combinations(names: Iterable[str]) -> list[Group]:
+    """List all 2^K - 1 non-empty combinations, the small ones first."""
+    ordered = sorted(names)
+    return [
+        frozenset(chosen)
+        for size in range(1, len(ordered) + 1)
+        for chosen in itertools.combinations(ordered, size)
+    ]
+
+
+def distribution(
+    names: Iterable[str], weights: Mapping[Iterable[str], float] | None = None
+) -> dict[Group, float]:
+    """Return the probability of every combination that is ever run; uniform over all of them by default.
+
+    Parameters
+    ----------
+    weights : combination (a set of task names, or names joined by ``+``) -> weight >= 0; scaled to sum to 1
+
+    Raises
+    ------
+    TaskError : unknown task names, an empty combination, negative weights or all of them zero
+    """
+    known = frozenset(names)
+    if weights is None:
+        every = combinations(known)
+        return dict.fromkeys(every, 1 / len(every))
+    result: dict[Group, float] = {}
+    for combination, weight in weights.items():
+        chosen = frozenset(combination.split("+") if isinstance(combination, str) else combination)
+        check_known(chosen, known)
+        if not 0 <= weight < float("inf"):
+            raise TaskError(f"combination {combination_key(chosen)!r} has weight {weight}; weights are >= 0")
+        result[chosen] = result.get(chosen, 0.0) + float(weight)
+    total = sum(result.values())
+    if total <= 0:
+        raise TaskError("combinations= has no combination of positive weight; give at least one")
+    return {combination: weight / total for combination, weight in result.items() if weight > 0}
+
+
+def check_known(chosen: Iterable[str], known: Iterable[str]) -> Group:
+    """Return `chosen` as a set after checking that it is not empty and all its names are known.
+
+    Raises
+    ------
+    TaskError : no name, or names that are not among `known`
+    """
+    asked = frozenset(chosen)
+    if not asked:
+        raise TaskError(f"no task asked for; choose from {sorted(known)}")
+    unknown = sorted(asked - frozenset(known))
+    if unknown:
+        raise TaskError(f"unknown task names {unknown}; the tasks are {sorted(known)}")
+    return asked

@@ -1,0 +1,34 @@
+"""Optimisation problems of merging networks, and solvers for them behind one call. Never imports torch.
+
+>>> import numpy as np
+>>> from pam_opt_solvers import Pairing, solve
+>>> solve(Pairing(np.array([[1.0, 9.0], [9.0, 2.0]]))).pairs.tolist()
+[[0, 0], [1, 1]]
+"""
+
+from pam_opt_solvers.api import solve
+from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
+from pam_opt_solvers.options import Options
+from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.registry import SolverInfo, available
+from pam_opt_solvers.solution import Run, Solution, Status
+from pam_opt_solvers.solver import Outcome, Solver
+
+__all__ = [
+    "Feature",
+    "Options",
+    "Outcome",
+    "Pairing",
+    "PamOptError",
+    "ProblemError",
+    "Run",
+    "Solution",
+    "Solver",
+    "SolverFailed",
+    "SolverInfo",
+    "SolverNotFound",
+    "SolverUnsuitable",
+    "Status",
+    "available",
+    "solve",
+]

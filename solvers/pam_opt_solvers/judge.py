@@ -1,0 +1,74 @@
+"""From what an adapter found to what a user is told: recompute the value, check the decision, say what is
+proven."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pam_opt_solvers.errors import SolverFailed
+from pam_opt_solvers.problems.pairing import Pairing
+from pam_opt_solvers.solution import Run, Solution, Status, relative_gap
+from pam_opt_solvers.solver import Outcome
+
+TOLERANCE = 1e-6
+"""A decision counts as optimal if rounding can hide no more than this part of the magnitudes it sums."""
+
+
+def judge(problem: Pairing, outcome: Outcome, run: Run) -> Solution:
+    """Build the solution of an outcome, and refuse one that does not satisfy its problem.
+
+    Raises
+    ------
+    SolverFailed
+        if the decision is missing, superfluous or invalid
+    """
+    needs_pairs = outcome.status in (Status.OPTIMAL, Status.FEASIBLE, Status.ROUNDED, Status.TIME_LIMIT)
+    if needs_pairs != (outcome.pairs is not None):
+        raise SolverFailed(f"solver '{run.solver}' reports {outcome.status.name} and pairs {outcome.pairs!r}")
+    if outcome.pairs is None:
+        return _without_decision(problem, outcome, run)
+    solution = _with_decision(problem, outcome, _by_row(problem, outcome.pairs, run), run)
+    solution.check()
+    return solution
+
+
+def _without_decision(problem: Pairing, outcome: Outcome, run: Run) -> Solution:
+    infeasible = outcome.status is Status.INFEASIBLE
+    bound = math.inf if infeasible else max(outcome.bound, problem.trivial_bound())
+    seconds = outcome.build_seconds, outcome.solve_seconds
+    return Solution(problem, None, outcome.status, math.nan, bound, math.nan, *seconds, run)
+
+
+def _with_decision(problem: Pairing, outcome: Outcome, pairs: NDArray[np.int64], run: Run) -> Solution:
+    value = problem.value(pairs)
+    status, bound = _proof(problem, outcome, pairs, value)
+    gap = 0.0 if status is Status.OPTIMAL else relative_gap(value, bound)
+    seconds = outcome.build_seconds, outcome.solve_seconds
+    return Solution(problem, pairs, status, value, bound, gap, *seconds, run)
+
+
+def _proof(
+    problem: Pairing, outcome: Outcome, pairs: NDArray[np.int64], value: float
+) -> tuple[Status, float]:
+    if outcome.status is Status.OPTIMAL:
+        float_error = problem.float_error(problem.most_pairs)
+        size = math.fsum(abs(problem.terms(pairs)))
+        if outcome.error + float_error <= TOLERANCE * size:
+            return Status.OPTIMAL, value - outcome.error
+        proven, otherwise = value - outcome.error - float_error, Status.ROUNDED
+    else:
+        proven, otherwise = outcome.bound, outcome.status
+    # A bound of the lines that meets the value proves it, whoever found it.
+    bound = min(value, max(proven, problem.trivial_bound()))
+    return (Status.OPTIMAL, value) if bound == value else (otherwise, bound)
+
+
+def _by_row(problem: Pairing, pairs: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+    broken = problem.violations(pairs)
+    if broken:
+        raise SolverFailed(f"solver '{run.solver}' returned no decision of {problem!r}: " + "; ".join(broken))
+    ordered = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+    ordered = ordered[np.argsort(ordered[:, 0])]
+    ordered.flags.writeable = False
+    return ordered

@@ -1,0 +1,82 @@
+"""Instance files: named arrays in one ``.npz`` with a schema, written whole or not at all, never
+unpickled."""
+
+import os
+import secrets
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pam_opt_solvers.errors import PamOptError, ProblemError
+
+# What numpy and zipfile raise on bytes that are not what they claim to be (NotImplementedError: unknown
+# compression; RuntimeError: encrypted member; MemoryError: a header that claims an absurd shape).
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def write_npz(path: str | os.PathLike[str], schema: str, arrays: Mapping[str, NDArray[Any]]) -> Path:
+    """Write arrays to exactly ``path`` through a temporary file beside it, so that a crash leaves no half
+    file.
+
+    Parameters
+    ----------
+    path : where to write; no suffix is added
+    schema : name and version of the format, stored as the array ``schema``
+    arrays : name to array, any shape; no object arrays
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                members: dict[str, Any] = {"schema": np.array(schema), **arrays}
+                np.savez(file, **members)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as err:
+        raise PamOptError(f"cannot write {target}: {err}; an older file of that name is unchanged") from err
+    return target
+
+
+def read_npz(path: str | os.PathLike[str], schema: str, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Read the arrays called ``names`` that a file holds, refusing pickles, damage and other schemas.
+
+    A file without a ``schema`` array is taken for a bare one; arrays with other names are not read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ProblemError(f"{path} is not an .npz archive; write it with save() or numpy.savez")
+            found = _schema_of(file)
+            if found not in (None, schema):
+                raise ProblemError(f"{path} holds the schema {found!r}; this version reads {schema!r}")
+            return {name: file[name] for name in names if name in file.files}
+    except ProblemError:
+        raise
+    except _DAMAGE as err:
+        raise ProblemError(
+            f"cannot read {path}: {type(err).__name__}: {err}; write it again with save()"
+        ) from err
+
+
+def _schema_of(file: np.lib.npyio.NpzFile) -> str | None:
+    return str(file["schema"]) if "schema" in file.files else None
