@@ -27,9 +27,7 @@ def lenet_300_100(input_shape: Sequence[int], outputs: int) -> nn.Sequential:
     return mlp(input_shape, outputs, widths=(300, 100))
 
 
-def lenet5(
-    input_shape: Sequence[int], outputs: int, *, widths: Sequence[int] = (6, 16, 120, 84)
-) -> nn.Sequential:
+def lenet5(input_shape: Sequence[int], outputs: int, *, widths: Sequence[int] = (6, 16, 120, 84)) -> nn.Sequential:
     """Build PAM's LeNet-5: two 5 x 5 convolutions with same padding and two linear layers."""
     channels, height, width = input_shape
     conv1, conv2, linear1, linear2 = widths

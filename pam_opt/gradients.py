@@ -21,9 +21,7 @@ def tapped(network: MultitaskNetwork) -> Iterator[dict[Place, Tensor]]:
     def hook(place: Place):
         def keep(_module: object, _inputs: object, output: Tensor) -> Tensor:
             # A network whose parameters are frozen still needs gradients at its units.
-            taps[place] = (
-                output if output.requires_grad or not torch.is_grad_enabled() else output.requires_grad_()
-            )
+            taps[place] = output if output.requires_grad or not torch.is_grad_enabled() else output.requires_grad_()
             return taps[place]
 
         return keep

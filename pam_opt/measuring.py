@@ -118,17 +118,13 @@ class _Observation:
     importance: Tensor
 
 
-def _observe(
-    network: MultitaskNetwork, x: Tensor, targets: Mapping[str, Tensor], task: Task
-) -> list[_Observation]:
+def _observe(network: MultitaskNetwork, x: Tensor, targets: Mapping[str, Tensor], task: Task) -> list[_Observation]:
     taps, gradients = loss_gradients(network, x, targets, [task])
     result = []
     for place, values in taps.items():
         if not torch.isfinite(values).all():
             layer = network.structure.layers[place[0]].name
-            raise UnsupportedModel(
-                f"parent {task.name!r}: activations of layer {layer!r} hold NaN or infinite values"
-            )
+            raise UnsupportedModel(f"parent {task.name!r}: activations of layer {layer!r} hold NaN or infinite values")
         gradient = gradients[task.name].get(place, torch.zeros_like(values))
         importance = gate_importance(values, gradient) * len(x)
         result.append(_Observation(_rows(values), len(x), _rows(gradient).square().sum(0), importance))

@@ -98,10 +98,7 @@ class MultitaskNetwork(nn.Module):
 
     def run_layer(self, index: int, x: Tensor, signals: Signals, active: Group) -> Signals:
         """Compute the active groups of one layer from those of the layer before."""
-        return {
-            group: block(self.inputs_of(index, group, x, signals))
-            for group, block in self.blocks(index, active)
-        }
+        return {group: block(self.inputs_of(index, group, x, signals)) for group, block in self.blocks(index, active)}
 
     def forward(self, x: Tensor, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Run a combination of tasks.

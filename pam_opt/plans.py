@@ -37,9 +37,7 @@ class LayerPlan:
     groups: tuple[Group, ...]
 
     @classmethod
-    def build(
-        cls, name: str, members: np.ndarray, shares: np.ndarray, groups: Sequence[Group]
-    ) -> "LayerPlan":
+    def build(cls, name: str, members: np.ndarray, shares: np.ndarray, groups: Sequence[Group]) -> "LayerPlan":
         """Build a plan with its units sorted into canonical order of their groups.
 
         Raises
@@ -47,9 +45,7 @@ class LayerPlan:
         PlanError : a unit in two places, a merged unit without members, arrays that do not match
         """
         if members.shape != shares.shape or len(members) != len(groups):
-            raise PlanError(
-                f"layer {name!r}: members {members.shape}, shares {shares.shape}, {len(groups)} groups"
-            )
+            raise PlanError(f"layer {name!r}: members {members.shape}, shares {shares.shape}, {len(groups)} groups")
         if len(members) == 0:
             raise PlanError(f"layer {name!r} would lose all its units; keep at least one for every task")
         if (members < 0).all(axis=1).any():

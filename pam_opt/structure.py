@@ -122,9 +122,7 @@ class Structure:
             "inputs": self.inputs,
             "prelude": [operation.to_json() for operation in self.prelude],
             "layers": [layer.to_json() for layer in self.layers],
-            "widths": [
-                {combination_key(group): count for group, count in widths.items()} for widths in self.widths
-            ],
+            "widths": [{combination_key(group): count for group, count in widths.items()} for widths in self.widths],
             "input_shape": list(self.input_shape) if self.input_shape else None,
         }
 
@@ -137,9 +135,7 @@ class Structure:
             int(data["inputs"]),
             tuple(Operation.from_json(operation) for operation in data["prelude"]),
             tuple(Layer.from_json(layer) for layer in data["layers"]),
-            tuple(
-                {frozenset(key.split("+")): int(n) for key, n in widths.items()} for widths in data["widths"]
-            ),
+            tuple({frozenset(key.split("+")): int(n) for key, n in widths.items()} for widths in data["widths"]),
             tuple(int(size) for size in shape) if shape else None,
         )
 

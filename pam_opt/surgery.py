@@ -25,10 +25,7 @@ def remove_units(network: MultitaskNetwork, keep: Mapping[Place, Tensor]) -> Mul
     PlanError : a mask of the wrong length, or units that would read nothing afterwards
     """
     old = network.structure
-    masks = [
-        {group: _mask(keep, (index, group), old) for group in widths}
-        for index, widths in enumerate(old.widths)
-    ]
+    masks = [{group: _mask(keep, (index, group), old) for group in widths} for index, widths in enumerate(old.widths)]
     widths = tuple({group: int(mask.sum()) for group, mask in layer.items() if mask.any()} for layer in masks)
     smaller = MultitaskNetwork(replace(old, widths=widths))
     for index, layer in enumerate(old.layers):

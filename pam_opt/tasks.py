@@ -154,15 +154,11 @@ def combinations(names: Iterable[str]) -> list[Group]:
     """List all 2^K - 1 non-empty combinations, the small ones first."""
     ordered = sorted(names)
     return [
-        frozenset(chosen)
-        for size in range(1, len(ordered) + 1)
-        for chosen in itertools.combinations(ordered, size)
+        frozenset(chosen) for size in range(1, len(ordered) + 1) for chosen in itertools.combinations(ordered, size)
     ]
 
 
-def distribution(
-    names: Iterable[str], weights: Mapping[Iterable[str], float] | None = None
-) -> dict[Group, float]:
+def distribution(names: Iterable[str], weights: Mapping[Iterable[str], float] | None = None) -> dict[Group, float]:
     """Return the probability of every combination that is ever run; uniform over all of them by default.
 
     Parameters

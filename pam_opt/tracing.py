@@ -40,9 +40,7 @@ class LayerGraph:
     @property
     def layers(self) -> list[Layer]:
         """The layers in topological order, the head last."""
-        return [
-            self.graph.nodes[name]["layer"] for name in nx.topological_sort(self.graph) if name != "input"
-        ]
+        return [self.graph.nodes[name]["layer"] for name in nx.topological_sort(self.graph) if name != "input"]
 
     def units(self, name: str) -> int:
         """Count the units of a layer."""
@@ -91,9 +89,7 @@ def network_of(module: nn.Module, task: str, input_shape: tuple[int, ...] | None
     group = frozenset({task})
     layers = graph.layers
     widths = tuple({group: graph.units(layer.name)} for layer in layers)
-    network = MultitaskNetwork(
-        Structure((task,), graph.inputs, graph.prelude, tuple(layers), widths, input_shape)
-    )
+    network = MultitaskNetwork(Structure((task,), graph.inputs, graph.prelude, tuple(layers), widths, input_shape))
     for index, layer in enumerate(layers):
         block = network.block(index, group)
         block.operation.load_state_dict(graph.writer(layer.name).state_dict())
@@ -107,9 +103,7 @@ def network_of(module: nn.Module, task: str, input_shape: tuple[int, ...] | None
 def _check_finite(module: nn.Module, who: str) -> None:
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise UnsupportedModel(
-                f"{who}: weight {name!r} holds NaN or infinite values; train it again or repair it"
-            )
+            raise UnsupportedModel(f"{who}: weight {name!r} holds NaN or infinite values; train it again or repair it")
 
 
 def _chain(traced: fx.GraphModule, who: str) -> list[tuple[str, nn.Module]]:
@@ -206,9 +200,7 @@ def _max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> nn.Module | None:
-    return (
-        None if return_indices else nn.MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
-    )
+    return None if return_indices else nn.MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode=ceil_mode)
 
 
 def _dropout(p: float = 0.5, training: Any = True, inplace: bool = False) -> nn.Module:
@@ -233,9 +225,7 @@ _FUNCTIONS: dict[Any, Callable[..., nn.Module | None]] = {
     "reshape": _view,
     functional.max_pool2d: _max_pool,
     torch.max_pool2d: _max_pool,
-    functional.avg_pool2d: lambda kernel_size, stride=None, padding=0: nn.AvgPool2d(
-        kernel_size, stride, padding
-    ),
+    functional.avg_pool2d: lambda kernel_size, stride=None, padding=0: nn.AvgPool2d(kernel_size, stride, padding),
     functional.adaptive_avg_pool2d: lambda output_size: nn.AdaptiveAvgPool2d(output_size),
     functional.dropout: _dropout,
 }
@@ -273,9 +263,7 @@ class _ChainBuilder:
             raise UnsupportedModel(f"{self.who}: it has no Linear or Conv2d module")
         head = self.graph.nodes[self.current]["layer"]
         if head.kind != "linear" or head.norm is not None:
-            raise UnsupportedModel(
-                f"{self.who}: its last layer {self.current!r} is no plain Linear head; end in one"
-            )
+            raise UnsupportedModel(f"{self.who}: its last layer {self.current!r} is no plain Linear head; end in one")
         return LayerGraph(self.graph, tuple(self.prelude), self.inputs, self.norms)
 
     def _add_layer(self, name: str, module: nn.Conv2d | nn.Linear) -> None:
@@ -297,9 +285,7 @@ class _ChainBuilder:
             if module.groups != 1 or module.padding_mode != "zeros":
                 self._refuse(name, module, "has groups or a padding mode other than zeros")
             if self.flat or before not in (None, module.in_channels):
-                self._refuse(
-                    name, module, f"takes {module.in_channels} channels, which its input does not give"
-                )
+                self._refuse(name, module, f"takes {module.in_channels} channels, which its input does not give")
             names = ("kernel_size", "stride", "padding", "dilation")
             settings = {key: _jsonable(getattr(module, key)) for key in names}
             return module.in_channels, module.out_channels, Layer(name, "conv2d", settings, bias, 1, None, ())

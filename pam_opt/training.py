@@ -81,9 +81,7 @@ def train(
     for step, (x, targets) in enumerate(_repeat(batches, steps), start=1):
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
             outputs = network(x)
-        loss = torch.stack(
-            [task.mean_loss(outputs[task.name].float(), targets[task.name]) for task in tasks]
-        ).mean()
+        loss = torch.stack([task.mean_loss(outputs[task.name].float(), targets[task.name]) for task in tasks]).mean()
         if not torch.isfinite(loss):
             raise DataError(
                 f"training: the loss is {loss.item()} at step {step}; lower the learning rate or check the data"
@@ -140,16 +138,12 @@ def _repeat(batches: Batches, steps: int) -> Iterator[Batch]:
             done += 1
             yield batch
         if done == before:
-            raise DataError(
-                "training: there are no batches (or a generator ran out; give a list or a DataLoader)"
-            )
+            raise DataError("training: there are no batches (or a generator ran out; give a list or a DataLoader)")
 
 
 def _optimiser(network: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
     if options.optimiser == "adam":
-        return torch.optim.AdamW(
-            network.parameters(), options.learning_rate, weight_decay=options.weight_decay
-        )
+        return torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
     return torch.optim.SGD(
         network.parameters(),
         options.learning_rate,

@@ -36,9 +36,7 @@ def open_archive(path: Path) -> Iterator[ZipFile]:
         for entry in archive.infolist():
             _require_inside(path, entry.orig_filename)
             if entry.flag_bits & _ENCRYPTED:
-                raise DataError(
-                    f"'{path}': entry '{entry.filename}' is encrypted: pack it without a password"
-                )
+                raise DataError(f"'{path}': entry '{entry.filename}' is encrypted: pack it without a password")
         _require_distinct(path, archive)
         yield archive
 
@@ -63,9 +61,7 @@ def _opened(path: Path) -> ZipFile:
     try:
         return ZipFile(path)
     except (BadZipFile, ValueError, NotImplementedError, EOFError) as err:
-        raise DataError(
-            f"'{path}' is not a zip archive, or is cut short ({err}): download or pack it again"
-        ) from err
+        raise DataError(f"'{path}' is not a zip archive, or is cut short ({err}): download or pack it again") from err
     except OSError as err:
         raise DataError(f"'{path}' cannot be read ({err})") from err
 

@@ -8,9 +8,7 @@ from pam_opt.data.batches import Batch
 from pam_opt.errors import DataError
 
 
-def checked(
-    batches: Iterable[object], task_names: Sequence[str], *, what: str = "calibration"
-) -> Iterator[Batch]:
+def checked(batches: Iterable[object], task_names: Sequence[str], *, what: str = "calibration") -> Iterator[Batch]:
     """Yield the batches of a loader, verifying each one.
 
     Parameters

@@ -62,9 +62,7 @@ def merge(
     if weights not in get_args(Weights):
         raise PlanError(f"weights={weights!r} is unknown; choose from {list(get_args(Weights))}")
     if calibration is None and (weights == "refit" or reestimate):
-        raise PlanError(
-            "weights='refit' and reestimate=True need calibration=; pass batches or weights='average'"
-        )
+        raise PlanError("weights='refit' and reestimate=True need calibration=; pass batches or weights='average'")
     converted = convert_parents(parents, plan.input_shape)
     converted = {task: converted[task] for task in plan.tasks if task in converted}
     heads = heads_plan(converted, next(iter(converted.values())).structure.layers[-1].name)
@@ -100,9 +98,7 @@ def single(module: nn.Module, task: Task, input_shape: tuple[int, ...] | None = 
 def _refuse_merged_units(plan: Plan) -> None:
     for layer in plan.layers:
         if ((layer.members >= 0).sum(axis=1) > 1).any():
-            raise PlanError(
-                f"layer {layer.name!r} merges units; weights='side_by_side' cannot, 'average' can"
-            )
+            raise PlanError(f"layer {layer.name!r} merges units; weights='side_by_side' cannot, 'average' can")
 
 
 @torch.no_grad()

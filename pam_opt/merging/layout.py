@@ -23,9 +23,7 @@ def heads_plan(parents: Mapping[str, MultitaskNetwork], name: str) -> LayerPlan:
     return LayerPlan.build(name, stacked, (stacked >= 0).astype(float), groups)
 
 
-def merged_structure(
-    parents: Mapping[str, MultitaskNetwork], plan: Plan, layers: Sequence[LayerPlan]
-) -> Structure:
+def merged_structure(parents: Mapping[str, MultitaskNetwork], plan: Plan, layers: Sequence[LayerPlan]) -> Structure:
     """Describe the merged network; `layers` are the plan's, then the heads'.
 
     Raises
@@ -45,9 +43,7 @@ def merged_structure(
     return Structure(plan.tasks, first.inputs, first.prelude, first.layers, widths, shape)
 
 
-def _check_members(
-    layer: LayerPlan, index: int, tasks: Sequence[str], parents: Mapping[str, MultitaskNetwork]
-) -> None:
+def _check_members(layer: LayerPlan, index: int, tasks: Sequence[str], parents: Mapping[str, MultitaskNetwork]) -> None:
     for column, task in enumerate(tasks):
         units = parents[task].structure.widths[index][frozenset({task})]
         highest = int(layer.members[:, column].max(initial=-1))

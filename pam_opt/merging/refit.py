@@ -150,9 +150,7 @@ class _LayerFit:
         if not self.sources:
             return torch.arange(self.values)
         widths = self.network.structure.widths[self.index - 1]
-        allowed = [
-            torch.full((widths[source] * self.layer.kernel_area,), group <= source) for source in self.sources
-        ]
+        allowed = [torch.full((widths[source] * self.layer.kernel_area,), group <= source) for source in self.sources]
         return torch.cat(allowed).nonzero().flatten()
 
     def _parent_rows(self, task: str, x: Tensor) -> Tensor:

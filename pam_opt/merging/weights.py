@@ -51,9 +51,7 @@ def mixed_values(values: Sequence[Tensor], members: np.ndarray, shares: np.ndarr
     return total
 
 
-def mixed_norms(
-    states: Sequence[NormState | None], members: np.ndarray, shares: np.ndarray
-) -> NormState | None:
+def mixed_norms(states: Sequence[NormState | None], members: np.ndarray, shares: np.ndarray) -> NormState | None:
     """Average how the members are written with a batch norm; None if the layer has none."""
     known = [state for state in states if state is not None]
     if not known:

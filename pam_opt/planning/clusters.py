@@ -41,7 +41,7 @@ class Clusters:
 
     @property
     def shares(self) -> np.ndarray:
-        """(n, K) weight of each member: its part of the cluster's Fisher information, equal parts where there is none."""
+        """(n, K) weight of each member: its part of the cluster's Fisher information; equal parts if that is zero."""
         present = self.members >= 0
         fisher = self._gather("fisher")
         fisher[fisher.sum(axis=1) <= 0] = 1.0
@@ -52,9 +52,7 @@ class Clusters:
         """Describe the clusters as one side of a pairing."""
         shares = self.shares
         mean = (shares * self._gather("mean")).sum(axis=1)
-        return Side(
-            mean, self._variance(shares), self.total("fisher"), lambda: incoming(self.members, shares)
-        )
+        return Side(mean, self._variance(shares), self.total("fisher"), lambda: incoming(self.members, shares))
 
     def pair_statistics(self, other: "Clusters", task: str, incoming: Incoming) -> PairStatistics:
         """Describe all pairs of these clusters and another parent's units, `other` made by `of_parent`."""

@@ -20,9 +20,7 @@ def plan_exclusive(request: Request) -> LayersAndRecords:
 
 def plan_all_shared(request: Request) -> LayersAndRecords:
     """Let every unit of every parent serve all tasks, without pairing: PAM's baseline 2."""
-    return [
-        _finish(request, index, _pool(request, index), request.everything) for index in _layers(request)
-    ], []
+    return [_finish(request, index, _pool(request, index), request.everything) for index in _layers(request)], []
 
 
 def plan_select(request: Request) -> LayersAndRecords:

@@ -86,7 +86,7 @@ class _Pairer:
         """Forbid pairs whose merged unit could read nothing, because the layer before shares no unit for its tasks."""
         if index == 0:
             return
-        before = {group for group in self.layers[-1].groups}
+        before = set(self.layers[-1].groups)
         (task,) = set(own_groups(other.members, self.request.tasks))
         for row, group in enumerate(own_groups(clusters.members, self.request.tasks)):
             if not any(group | task <= source for source in before):
@@ -105,9 +105,7 @@ class _Pairer:
             problem = Pairing(cost, n_pairs=wanted)
         else:
             single = np.full(max(cost.shape), self.price * saved / 2)
-            problem = Pairing(
-                cost, single_rows=single[: cost.shape[0]], single_columns=single[: cost.shape[1]]
-            )
+            problem = Pairing(cost, single_rows=single[: cost.shape[0]], single_columns=single[: cost.shape[1]])
         solution = solve(
             problem, request.solver, time_limit=request.time_limit, seed=request.seed, threads=request.threads
         )
@@ -116,15 +114,13 @@ class _Pairer:
 
     def _pairs(self, solution: Solution, layer: str) -> np.ndarray:
         if solution.pairs is None:
-            raise PlanError(
-                f"layer {layer!r}: solver {solution.run.solver!r} found no pairs: {solution.status.value}"
-            )
+            raise PlanError(f"layer {layer!r}: solver {solution.run.solver!r} found no pairs: {solution.status.value}")
         return solution.pairs
 
     def _macs_saved(self, index: int, task: str) -> float:
         """Estimate what one pair saves in E[C]: a unit's MACs, whenever both of its parents run."""
         request = self.request
-        before = [task_ for task_ in request.tasks[: request.tasks.index(task)]]
+        before = list(request.tasks[: request.tasks.index(task)])
         both = np.mean([self._both(other, task) for other in before])
         structure = request.parents[task].structure
         group = frozenset({task})
@@ -134,10 +130,7 @@ class _Pairer:
         return float(both * (own + read))
 
     def _both(self, one: str, two: str) -> float:
-        pi = [
-            run_probability(frozenset(group), self.request.probabilities)
-            for group in ([one], [two], [one, two])
-        ]
+        pi = [run_probability(frozenset(group), self.request.probabilities) for group in ([one], [two], [one, two])]
         return pi[0] + pi[1] - pi[2]
 
     def _incoming(self, index: int, members: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -91,9 +91,7 @@ def prune(
     _check(method, max_drop, target_macs, fraction)
     options = training or TrainOptions(learning_rate=1e-3, schedule="constant")
     allowed = _allowed(network, validation, tasks, max_drop, reference)
-    run = _Run(
-        train_batches, validation, tasks, METHODS[method], options, steps, patience, allowed, combinations
-    )
+    run = _Run(train_batches, validation, tasks, METHODS[method], options, steps, patience, allowed, combinations)
     best = copy.deepcopy(network)
     train(best, train_batches, tasks, warm_up, options)
     best, step = run.repair(best)
@@ -178,9 +176,7 @@ def _check(method: str, max_drop: float | None, target_macs: float | None, fract
     if max_drop is None and target_macs is None:
         raise PlanError("prune needs max_drop= or target_macs= to know where to stop")
     if max_drop is not None and not 0 <= max_drop < math.inf:
-        raise PlanError(
-            f"max_drop {max_drop} must be >= 0: it is a difference of the metric, 0.01 is one point"
-        )
+        raise PlanError(f"max_drop {max_drop} must be >= 0: it is a difference of the metric, 0.01 is one point")
     if target_macs is not None and not 0 < target_macs < math.inf:
         raise PlanError(f"target_macs {target_macs} must be above 0")
     if not 0 < fraction < 1:

@@ -56,9 +56,7 @@ def choose_units(
 class _State:
     """Widths under way, with E[C] and what one unit of each place saves."""
 
-    def __init__(
-        self, structure: Structure, positions: Sequence[int], probabilities: Mapping[Group, float]
-    ) -> None:
+    def __init__(self, structure: Structure, positions: Sequence[int], probabilities: Mapping[Group, float]) -> None:
         self.structure, self.positions, self.probabilities = structure, positions, probabilities
         self.widths = [Counter(widths) for widths in structure.widths]
         self.expected = sum(p * combination_macs(structure, positions, c) for c, p in probabilities.items())

@@ -44,7 +44,7 @@ class FamilyConfig(_Section):
     """A built-in network family and its options, such as `widths`."""
 
     name: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class ParentsConfig(TrainOptions, frozen=True, extra="forbid"):
@@ -58,21 +58,23 @@ class ParentsConfig(TrainOptions, frozen=True, extra="forbid"):
 class MergeConfig(_Section):
     """How parents are measured and merged.
 
-    `calibration` counts training samples; `shares` and `widths` are fractions as in `pam_opt.plan`.
+    `calibration` counts training samples; `widths` are fractions as in `pam_opt.plan`, each a result of its own.
     """
 
     cost: str = "fisher"
     weights: Literal["refit", "average", "side_by_side"] = "refit"
     target: Literal["mean", "keep"] = "mean"
     calibration: int = Field(2000, gt=0)
-    widths: list[float | None] = [None]
+    widths: tuple[float | None, ...] = (None,)
+    ridge: float = Field(1e-3, ge=0)
+    reestimate_batch_norm: bool = False
     time_limit: float | None = Field(None, gt=0)
 
 
 class FineTuneConfig(TrainOptions, frozen=True, extra="forbid"):
     """Fine-tuning after the merge; every entry of `epochs` is a result of its own, zero included."""
 
-    epochs: list[float] = [0]
+    epochs: tuple[float, ...] = (0,)
     batch_size: int = Field(128, gt=0)
     augment: Literal["crop", "crop-flip"] | None = None
 
@@ -92,7 +94,10 @@ class PruneConfig(TrainOptions, frozen=True, extra="forbid"):
 
 
 class StudyConfig(_Section):
-    """A whole study: data, tasks, parents, methods, budgets and seeds."""
+    """A whole study: data, tasks, parents, methods, budgets and seeds.
+
+    `threads` sets torch's threads; one is fastest for small networks, and results are repeatable for a fixed number.
+    """
 
     name: str
     data: DataConfig = DataConfig()
@@ -104,7 +109,8 @@ class StudyConfig(_Section):
     methods: list[str]
     fine_tune: FineTuneConfig = FineTuneConfig()
     prune: PruneConfig | None = None
-    seeds: list[int] = [0]
+    seeds: tuple[int, ...] = (0,)
+    threads: int | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _check(self) -> "StudyConfig":

@@ -9,7 +9,7 @@ from pam_opt_solvers.judge import judge
 from pam_opt_solvers.limited import compute_limited
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.problems.pairing import Feature, Pairing
-from pam_opt_solvers.registry import load, places, usable
+from pam_opt_solvers.registry import load, place_of, usable
 from pam_opt_solvers.solution import Run, Solution, Status
 from pam_opt_solvers.solver import Outcome, Solver, settled
 
@@ -52,9 +52,9 @@ def solve(
     (3.0, 'OPTIMAL')
     """
     if not isinstance(problem, Pairing):
-        raise ProblemError(
-            f"solve() takes a Pairing, not {type(problem).__name__}; wrap a cost matrix: Pairing(cost)"
-        )
+        raise ProblemError(f"solve() takes a Pairing, not {type(problem).__name__}; wrap a cost matrix: Pairing(cost)")
+    if not isinstance(solver, str):
+        raise SolverNotFound(f"solver must be a name, not {solver!r}; see pam_opt_solvers.available()")
     name, why = (solver, "") if solver != "auto" else _automatic(problem)
     name, _, engine = name.partition(":")
     chosen = load(name)()
@@ -63,7 +63,7 @@ def solve(
     _require(chosen)
     if chosen.unsupported(problem):
         chosen.refuse(problem, usable())
-    outcome = settled(problem) or _compute(chosen, places()[name], problem, asked)
+    outcome = settled(problem) or _compute(chosen, place_of(name), problem, asked)
     return judge(problem, outcome, _record(chosen, asked, outcome, why))
 
 

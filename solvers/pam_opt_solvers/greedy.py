@@ -1,5 +1,4 @@
-"""Greedy pairing: the cheapest permitted pair of two free units, again and again; the baseline of the
-literature.
+"""Greedy pairing: the cheapest permitted pair of two free units, again and again; the usual baseline.
 
 A pair that is the cheapest of its row and of its column is chosen sooner or later whatever happens elsewhere,
 so all such pairs are taken at once and the rest is compacted. On unstructured costs a round halves both
@@ -27,8 +26,7 @@ _CHUNK = 4
 
 
 def greedy_pairs(weights: Matrix, ceiling: float) -> Indices:
-    """Return the (k, 2) pairs that best-pair-first chooses among weights below ``ceiling``; ties by row-major
-    index."""
+    """Return the (k, 2) pairs of best-pair-first among weights below ``ceiling``; ties by row-major index."""
     rows, columns = np.arange(weights.shape[0]), np.arange(weights.shape[1])
     found = [np.zeros((0, 2), np.int64)]
     while weights.size:
@@ -45,8 +43,7 @@ def greedy_pairs(weights: Matrix, ceiling: float) -> Indices:
 
 
 def _round(weights: Matrix, ceiling: float) -> tuple[Indices, Indices, Indices]:
-    """Return the pairs that are first of their row and column, and the rows and columns that may still
-    pair."""
+    """Return the pairs that are first of their row and column, and the lines that may still pair."""
     best_column = weights.argmin(axis=1)
     best_row = weights.argmin(axis=0)
     lines = np.arange(len(weights))
@@ -96,9 +93,7 @@ class Greedy(Solver[Matrix]):
             order = np.lexsort((pairs[:, 1], pairs[:, 0], model[pairs[:, 0], pairs[:, 1]]))
             pairs = pairs[order[: problem.required]]
             if len(pairs) < problem.required:
-                note = (
-                    f"stopped at {len(pairs)} of {problem.required} pairs; all others are forbidden or taken"
-                )
+                note = f"stopped at {len(pairs)} of {problem.required} pairs; all others are forbidden or taken"
                 return Outcome(Status.NO_DECISION, note=note)
         return Outcome(Status.FEASIBLE, pairs)
 

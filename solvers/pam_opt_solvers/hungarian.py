@@ -17,8 +17,7 @@ from pam_opt_solvers.solver import Outcome, Solver
 
 
 class Hungarian(Solver[NDArray[np.float64]]):
-    """Solve any pairing to optimality; opt-outs by clipping, a fixed count by a square matrix with
-    dummies."""
+    """Solve any pairing to optimality; opt-outs by clipping, a fixed count by dummy lines."""
 
     name = "hungarian"
     backend = "scipy"

@@ -1,5 +1,4 @@
-"""From what an adapter found to what a user is told: recompute the value, check the decision, say what is
-proven."""
+"""From what an adapter found to what a user is told: recompute, check, and say what is proven."""
 
 import math
 
@@ -8,11 +7,18 @@ from numpy.typing import NDArray
 
 from pam_opt_solvers.errors import SolverFailed
 from pam_opt_solvers.problems.pairing import Pairing
+from pam_opt_solvers.reduction import feasible
 from pam_opt_solvers.solution import Run, Solution, Status, relative_gap
 from pam_opt_solvers.solver import Outcome
 
 TOLERANCE = 1e-6
-"""A decision counts as optimal if rounding can hide no more than this part of the magnitudes it sums."""
+"""A decision counts as optimal if rounding can hide no more than this part of the magnitudes it sums,"""
+
+VISIBLE = 1e-3
+"""or no more than this part of the least cost that is not zero."""
+
+SMALL = 1e-6
+"""The second test is tried on decisions below this part of the largest magnitude; it reads the whole matrix."""
 
 
 def judge(problem: Pairing, outcome: Outcome, run: Run) -> Solution:
@@ -35,6 +41,8 @@ def judge(problem: Pairing, outcome: Outcome, run: Run) -> Solution:
 
 def _without_decision(problem: Pairing, outcome: Outcome, run: Run) -> Solution:
     infeasible = outcome.status is Status.INFEASIBLE
+    if infeasible and feasible(problem):
+        raise SolverFailed(f"solver '{run.solver}' calls {problem!r} infeasible, which it is not; use another")
     bound = math.inf if infeasible else max(outcome.bound, problem.trivial_bound())
     seconds = outcome.build_seconds, outcome.solve_seconds
     return Solution(problem, None, outcome.status, math.nan, bound, math.nan, *seconds, run)
@@ -48,13 +56,11 @@ def _with_decision(problem: Pairing, outcome: Outcome, pairs: NDArray[np.int64],
     return Solution(problem, pairs, status, value, bound, gap, *seconds, run)
 
 
-def _proof(
-    problem: Pairing, outcome: Outcome, pairs: NDArray[np.int64], value: float
-) -> tuple[Status, float]:
+def _proof(problem: Pairing, outcome: Outcome, pairs: NDArray[np.int64], value: float) -> tuple[Status, float]:
     if outcome.status is Status.OPTIMAL:
         float_error = problem.float_error(problem.most_pairs)
         size = math.fsum(abs(problem.terms(pairs)))
-        if outcome.error + float_error <= TOLERANCE * size:
+        if outcome.error + float_error <= max(TOLERANCE * size, _least_visible(problem, size)):
             return Status.OPTIMAL, value - outcome.error
         proven, otherwise = value - outcome.error - float_error, Status.ROUNDED
     else:
@@ -62,6 +68,14 @@ def _proof(
     # A bound of the lines that meets the value proves it, whoever found it.
     bound = min(value, max(proven, problem.trivial_bound()))
     return (Status.OPTIMAL, value) if bound == value else (otherwise, bound)
+
+
+def _least_visible(problem: Pairing, size: float) -> float:
+    """Return an error too small to hide a single cost; decisions that cost nothing leave no other yardstick."""
+    if size > SMALL * problem.magnitude:
+        return 0.0
+    magnitudes = abs(problem.cost)
+    return VISIBLE * float(magnitudes.min(where=magnitudes > 0, initial=math.inf))
 
 
 def _by_row(problem: Pairing, pairs: NDArray[np.int64], run: Run) -> NDArray[np.int64]:

@@ -29,15 +29,13 @@ GRACE_SECONDS = 0.5
 """Time after the limit in which a backend that keeps limits itself may still hand over what it has."""
 
 START_SECONDS = 120.0
-"""Time in which the process must have started; only a broken installation or an overloaded machine takes as
-long."""
+"""Time in which the process must have started; only a broken installation takes as long."""
 
 _POLL_SECONDS = 0.004
 
 
 def compute_limited(solver: Solver[Any], place: str, problem: Pairing, options: Options) -> Outcome:
-    """Compute as ``Solver.compute`` does, in a process that is ended at ``options.time_limit`` plus the
-    grace.
+    """Compute as ``Solver.compute`` does, in a process that is ended at the limit plus the grace.
 
     Parameters
     ----------
@@ -52,9 +50,7 @@ def compute_limited(solver: Solver[Any], place: str, problem: Pairing, options: 
         with open(folder / "stderr.txt", "wb") as stderr:
             process = _start(folder, stderr)
             try:
-                seconds = _wait(
-                    process, folder, options.time_limit + (GRACE_SECONDS if solver.stops_itself else 0.0)
-                )
+                seconds = _wait(process, folder, options.time_limit + (GRACE_SECONDS if solver.stops_itself else 0.0))
             finally:
                 _end(process)
         return _answer(folder, solver, process.returncode, seconds)
@@ -78,14 +74,11 @@ def _start(folder: Path, stderr: Any) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(folder)}
     command = [sys.executable, "-P", "-m", "pam_opt_solvers.worker", str(folder)]
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(
-        command, stdin=quiet, stdout=quiet, stderr=stderr, env=environment, start_new_session=True
-    )
+    return subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=stderr, env=environment, start_new_session=True)
 
 
 def _wait(process: subprocess.Popen[bytes], folder: Path, limit: float) -> float | None:
-    """Wait for the answer, the end of the process or the limit; return the seconds used if it was the
-    limit."""
+    """Wait for answer, end or limit of the process; return the seconds used if it was the limit."""
     deadline, started = time.monotonic() + START_SECONDS, None
     while process.poll() is None and not (folder / "answer.json").exists():
         now = time.monotonic()
@@ -102,7 +95,7 @@ def _wait(process: subprocess.Popen[bytes], folder: Path, limit: float) -> float
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # The whole session: CBC is a process started by the process.
+    # The whole process group: CBC is a child of the child.
     if hasattr(os, "killpg"):
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -118,9 +111,7 @@ def _answer(folder: Path, solver: Solver[Any], code: int, seconds: float | None)
         answer = json.loads((folder / "answer.json").read_text())
     except FileNotFoundError:
         if seconds is not None:
-            return Outcome(
-                Status.TIME_LIMIT_EMPTY, note="the process was ended at the limit", solve_seconds=seconds
-            )
+            return Outcome(Status.TIME_LIMIT_EMPTY, note="the process was ended at the limit", solve_seconds=seconds)
         raise SolverFailed(_post_mortem(folder, solver, code)) from None
     if "failure" in answer:
         raise _error_class(answer["failure"])(answer["message"])

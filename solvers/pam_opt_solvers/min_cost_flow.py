@@ -49,7 +49,7 @@ class MinCostFlow(Solver[Model]):
         tails, heads, capacities = _network(problem, rows, columns)
         unit_costs = np.zeros(len(tails), np.int64)
         unit_costs[: len(costs)] = costs
-        flow = SimpleMinCostFlow()
+        flow: Any = SimpleMinCostFlow()
         flow.add_arcs_with_capacity_and_unit_cost(tails, heads, capacities, unit_costs)
         source = sum(problem.shape)
         flow.set_node_supply(source, problem.most_pairs)
@@ -66,8 +66,7 @@ class MinCostFlow(Solver[Model]):
         return Outcome(Status.OPTIMAL, model.pairs[used], error=model.scaling.error, note=model.scaling.note)
 
     def worst_seconds(self, problem: Pairing) -> float:
-        """Return 1 microsecond for each of n^3 steps: far above what was seen, as the worst case is not
-        known."""
+        """Return 1 microsecond for each of n^3 steps: far above what was seen."""
         return 1e-6 * float(sum(problem.shape)) ** 3 / 8 + 0.01
 
 

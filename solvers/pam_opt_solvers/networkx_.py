@@ -1,5 +1,4 @@
-"""Exact pairing by networkx (BSD): the blossom algorithm in pure Python, an independent check for small
-problems.
+"""Exact pairing by networkx (BSD): the blossom algorithm in pure Python, a check for small problems.
 
 On integer costs, where networkx computes exactly; ``O(N^3)`` in slow steps [1].
 
@@ -47,9 +46,7 @@ class Networkx(Solver[Model]):
         costs, scaling = integers(problem, square[permitted], BITS, terms=len(square))
         gains = int(costs.max()) - costs
         graph = networkx.Graph()
-        graph.add_weighted_edges_from(
-            zip(rows.tolist(), (columns + len(square)).tolist(), gains.tolist(), strict=True)
-        )
+        graph.add_weighted_edges_from(zip(rows.tolist(), (columns + len(square)).tolist(), gains.tolist(), strict=True))
         return Model(graph, scaling, len(square))
 
     def _run(self, model: Model, problem: Pairing, options: Options) -> Outcome:

@@ -1,6 +1,7 @@
 """What a user may ask of any solver."""
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -32,18 +33,22 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.time_limit is not None:
-            _check_limit(self.time_limit)
-        as_count(self.seed, "seed", 2**31 - 1)
-        if as_count(self.threads, "threads", 4096) < 1:
+            self._set("time_limit", _as_limit(self.time_limit))
+        self._set("seed", as_count(self.seed, "seed", 2**31 - 1))
+        self._set("threads", as_count(self.threads, "threads", 4096))
+        if self.threads < 1:
             raise ProblemError("threads is 0; it must be at least 1")
         if not isinstance(self.settings, Mapping):
             raise ProblemError(f"options must map names to values, not {self.settings!r}")
 
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
-def _check_limit(limit: float) -> None:
-    if isinstance(limit, bool) or not isinstance(limit, int | float):
+
+def _as_limit(limit: object) -> float:
+    if isinstance(limit, bool) or not isinstance(limit, numbers.Real):
         raise ProblemError(f"time_limit must be a number of seconds or None, not {limit!r}")
-    if not (limit > 0 and math.isfinite(limit)):
-        raise ProblemError(
-            f"time_limit is {limit}; it must be a finite number of seconds above 0, or None for no limit"
-        )
+    seconds = float(limit)
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise ProblemError(f"time_limit is {seconds:g}; it must be a finite number above 0, or None for no limit")
+    return seconds

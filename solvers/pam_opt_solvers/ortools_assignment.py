@@ -43,7 +43,7 @@ class OrtoolsAssignment(Solver[Model]):
         permitted = square < np.inf
         rows, columns = np.nonzero(permitted)
         costs, scaling = integers(problem, square[permitted], BITS, terms=len(square))
-        assignment = SimpleLinearSumAssignment()
+        assignment: Any = SimpleLinearSumAssignment()
         assignment.add_arcs_with_cost(rows.astype(np.int32), columns.astype(np.int32), costs)
         return Model(assignment, scaling)
 
@@ -59,6 +59,5 @@ class OrtoolsAssignment(Solver[Model]):
         return Outcome(Status.OPTIMAL, pairs, error=model.scaling.error, note=model.scaling.note)
 
     def worst_seconds(self, problem: Pairing) -> float:
-        """Return 1 microsecond for each of n^3 steps: far above what was seen, as the worst case is not
-        known."""
+        """Return 1 microsecond for each of n^3 steps: far above what was seen."""
         return 1e-6 * float(sum(problem.shape)) ** 3 / 8 + 0.01

@@ -3,6 +3,7 @@
 Portable across PuLP 3.3 and 4: keyed variables, the solver by name, and the status read in one place.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pam_opt_solvers.errors import SolverNotFound
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.problems.pairing import Pairing
-from pam_opt_solvers.reduction import Scaled, arcs, has_total, line_bounds, lines_of, scaled
+from pam_opt_solvers.reduction import Scaled, arcs, feasible, has_total, line_bounds, lines_of, scaled
 from pam_opt_solvers.solution import Status
 from pam_opt_solvers.solver import Outcome, Solver
 
@@ -66,32 +67,38 @@ class Pulp(Solver[Model]):
 
     def _run(self, model: Model, problem: Pairing, options: Options) -> Outcome:
         status = _status(model.model, model.model.solve(_cbc(options)))
+        if status is Status.INFEASIBLE and options.time_limit is not None and feasible(problem):
+            status = Status.TIME_LIMIT_EMPTY  # what CBC calls infeasible if the limit ends its first relaxation
         if status in (Status.INFEASIBLE, Status.TIME_LIMIT_EMPTY):
             return Outcome(status)
         values = np.array([variable.value() or 0.0 for variable in model.variables])
+        pairs = model.pairs[values > 0.5]
+        if status is Status.TIME_LIMIT and problem.violations(pairs):
+            return Outcome(Status.TIME_LIMIT_EMPTY)  # the limit left a fractional point
         error = model.scaling.tolerated(TOLERANCE) + float(np.ldexp(INCREMENT, -model.scaling.exponent))
-        return Outcome(status, model.pairs[values > 0.5], error=error)
+        return Outcome(status, pairs, error=error)
 
 
 def _cbc(options: Options) -> Any:
     """Return CBC as this version of PuLP calls it."""
     import pulp
 
-    present = pulp.listSolvers(True)
-    for name in ("COIN_CMD", "PULP_CBC_CMD"):
-        if name in present:
-            threads = options.threads if options.threads > 1 else None
-            return pulp.getSolver(name, msg=False, timeLimit=options.time_limit, threads=threads)
-    raise SolverNotFound(
-        "PuLP is installed without CBC (pip install 'pulp[cbc]'); use 'hungarian' or 'math_opt'"
-    )
+    threads = options.threads if options.threads > 1 else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.3 announces 4, which this function expects
+        present = pulp.listSolvers(True)
+        for name in ("COIN_CMD", "PULP_CBC_CMD"):
+            if name in present:
+                limits = {"timeLimit": options.time_limit, "threads": threads}
+                return pulp.getSolver(name, msg=False, gapRel=0.0, gapAbs=0.0, **limits)
+    raise SolverNotFound("PuLP is installed without CBC (pip install 'pulp[cbc]'); use 'hungarian' or 'math_opt'")
 
 
 def _status(model: Any, returned: Any) -> Status:
-    """Read the status of PuLP 4 (the returned statistics) or 3 (the model); values without it mean
-    nothing."""
+    """Read the status of PuLP 4 (what it returns) or 3 (the model); values mean nothing without it."""
     if hasattr(returned, "has_solution"):
-        optimal, solution = returned.status.name == "Optimal", returned.has_solution
+        # The gaps asked for are 0, so that within them is within the increment.
+        optimal, solution = returned.status.name in ("Optimal", "GapLimit"), returned.has_solution
         infeasible, text = returned.status.name == "Infeasible", returned.status.name
     else:
         optimal, solution = model.sol_status == 1, model.sol_status in (1, 2)

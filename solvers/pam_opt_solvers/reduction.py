@@ -11,8 +11,7 @@ Matrix = NDArray[np.float64]
 
 
 def square_form(problem: Pairing) -> Matrix:
-    """Return an (N, N) assignment matrix whose perfect matchings are the decisions; real pairs in its top
-    left.
+    """Return an (N, N) matrix whose perfect matchings are the decisions; real pairs in its top left.
 
     With opt-outs, gains are kept and all else costs 0 (drop pairs of weight >= 0 afterwards). With k required
     pairs, ``n - k`` further rows and ``m - k`` further columns, forbidden to each other, take what stays
@@ -30,9 +29,7 @@ def square_form(problem: Pairing) -> Matrix:
     return square
 
 
-def real_pairs(
-    problem: Pairing, rows: NDArray[np.integer], columns: NDArray[np.integer]
-) -> NDArray[np.int64]:
+def real_pairs(problem: Pairing, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return as (k, 2) those of the matched rows and columns that are pairs of the problem worth making."""
     inside = (rows < problem.shape[0]) & (columns < problem.shape[1])
     pairs = np.column_stack([rows[inside], columns[inside]]).astype(np.int64)
@@ -40,10 +37,20 @@ def real_pairs(
 
 
 def arcs(problem: Pairing) -> tuple[NDArray[np.int64], NDArray[np.int64], Matrix]:
-    """Return row, column and weight, each (a,), of every pair that a best decision can contain, in row-major
-    order."""
+    """Return row, column and weight, each (a,) in row-major order, of every pair worth considering."""
     rows, columns = np.nonzero(problem.weights < problem.ceiling)
     return rows, columns, problem.weights[rows, columns]
+
+
+def feasible(problem: Pairing) -> bool:
+    """Return whether any decision exists, by a largest matching of permitted pairs: ``O(a sqrt(m + n))``."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    if problem.required is None:
+        return True
+    matched = maximum_bipartite_matching(csr_array(problem.cost < np.inf), perm_type="column")
+    return int((matched >= 0).sum()) >= problem.required
 
 
 def lines_of(lines: NDArray[np.int64], length: int) -> list[list[int]]:
@@ -59,8 +66,7 @@ def has_total(problem: Pairing) -> bool:
 
 
 def line_bounds(problem: Pairing) -> tuple[list[float], list[float]]:
-    """Return least and greatest number of pairs in each row, each column and, where ``has_total``,
-    overall."""
+    """Return least and greatest number of pairs of each row, column and, where ``has_total``, overall."""
     low = [float(problem.required == length) for length in problem.shape for _ in range(length)]
     high = [1.0] * len(low)
     total = [float(problem.most_pairs)] if has_total(problem) else []
@@ -121,8 +127,7 @@ def scaled(problem: Pairing, weights: Matrix, bits: int, terms: int | None = Non
 def integers(
     problem: Pairing, weights: Matrix, bits: int, terms: int | None = None
 ) -> tuple[NDArray[np.int64], Scaled]:
-    """Return scaled weights rounded to int64, of magnitude at most ``2**bits``, and the scaling with its
-    error."""
+    """Return scaled weights as int64 of magnitude at most ``2**bits``, and the scaling with its error."""
     exact = scaled(problem, weights, bits, terms)
     whole = np.rint(exact.values)
     rounding = float(np.abs(whole - exact.values).max(initial=0.0))

@@ -1,5 +1,4 @@
-"""The table of solvers: ours below, and those that other packages announce as entry points
-``pam_opt.solvers``.
+"""The table of solvers: ours below, and those that other packages announce as entry points.
 
 A new solver of ours is one file and one line here. An outsider's is one class and, in its
 ``pyproject.toml``::
@@ -66,6 +65,18 @@ def places() -> dict[str, str]:
     return BUILT_IN | {name: place for name, place in outside.items() if name not in BUILT_IN}
 
 
+def place_of(name: str) -> str:
+    """Return ``module:Class`` of the solver called ``name``, or raise ``SolverNotFound`` listing close names."""
+    if name in BUILT_IN:  # without reading what every installed package announces
+        return BUILT_IN[name]
+    known = places()
+    if name not in known:
+        close = difflib.get_close_matches(name, [*known, "auto"], cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+        raise SolverNotFound(f"no solver is called {name!r}; {hint}Solvers: auto, {', '.join(known)}")
+    return known[name]
+
+
 def load(name: str) -> type[Solver[Any]]:
     """Return the class of the solver called ``name``.
 
@@ -76,12 +87,7 @@ def load(name: str) -> type[Solver[Any]]:
     SolverFailed
         if another package announces it and its module does not load
     """
-    known = places()
-    if name not in known:
-        close = difflib.get_close_matches(name, [*known, "auto"], cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-        raise SolverNotFound(f"no solver is called {name!r}; {hint}Solvers: auto, {', '.join(known)}")
-    return load_place(known[name])
+    return load_place(place_of(name))
 
 
 def load_place(place: str) -> type[Solver[Any]]:

@@ -26,13 +26,10 @@ class Status(Enum):
     )
     TIME_LIMIT = "Stopped at the time limit with a decision that is not proven optimal; give it more time."
     TIME_LIMIT_EMPTY = (
-        "Stopped at the time limit without a decision; give it more time, or use a faster solver "
-        "such as 'hungarian'."
+        "Stopped at the time limit without a decision; give it more time, or use a faster solver such as 'hungarian'."
     )
     INFEASIBLE = "Infeasible: proven that no decision exists; forbid fewer pairs or require fewer."
-    NO_DECISION = (
-        "The heuristic found no decision, though one may exist; use an exact solver such as 'hungarian'."
-    )
+    NO_DECISION = "The heuristic found no decision, though one may exist; use an exact solver such as 'hungarian'."
 
     @property
     def proven(self) -> bool:
@@ -92,25 +89,18 @@ class Solution:
     run: Run
 
     def check(self) -> None:
-        """Raise ``SolverFailed`` unless the pairs are a decision of the problem, of this value, at or above
-        the bound."""
+        """Raise ``SolverFailed`` unless the pairs are valid, have this value and respect the bound."""
         if self.pairs is None:
             if not math.isnan(self.value):
-                raise SolverFailed(
-                    f"solver '{self.run.solver}' gave the value {self.value} without a decision"
-                )
+                raise SolverFailed(f"solver '{self.run.solver}' gave the value {self.value} without a decision")
             return
         broken = self.problem.violations(self.pairs)
         if broken:
             raise SolverFailed(f"solver '{self.run.solver}' returned no decision: " + "; ".join(broken))
         if self.problem.value(self.pairs) != self.value:
-            raise SolverFailed(
-                f"solver '{self.run.solver}' claims the value {self.value}, which its pairs do not have"
-            )
+            raise SolverFailed(f"solver '{self.run.solver}' claims the value {self.value}, which its pairs do not have")
         if self.bound > self.value:
-            raise SolverFailed(
-                f"solver '{self.run.solver}' claims a bound {self.bound} above its value {self.value}"
-            )
+            raise SolverFailed(f"solver '{self.run.solver}' claims a bound {self.bound} above its value {self.value}")
 
     def summary(self) -> str:
         """Return the result in a few lines for a reader."""

@@ -1,11 +1,11 @@
-"""The base class of solvers: it refuses, times, limits, recomputes and checks, so that an adapter only
-solves.
+"""The base class of solvers: it refuses, times and wraps errors, so that an adapter only solves.
 
 An adapter is one file with one class that sets the attributes below and writes ``_build`` and ``_run``. Its
 module must import without its backend (import the backend inside the two methods), so that the table of
 solvers stays cheap.
 """
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -93,8 +93,7 @@ class Solver(ABC, Generic[ModelT]):
         """Solve the model within ``options.time_limit``, the seconds that building has left."""
 
     def worst_seconds(self, problem: Pairing) -> float:
-        """Return a safe upper estimate of the whole run; a solve well inside its limit needs no process of
-        its own."""
+        """Return a safe upper estimate of the run; one well inside its limit needs no process of its own."""
         return math.inf
 
     @classmethod
@@ -108,10 +107,7 @@ class Solver(ABC, Generic[ModelT]):
     @classmethod
     def version(cls) -> str:
         """Return the version of the installed backend, or of this package for solvers without one."""
-        try:
-            return importlib.metadata.version(cls.distribution or cls.backend or "pam-opt")
-        except importlib.metadata.PackageNotFoundError:
-            return ""
+        return _version(cls.distribution or cls.backend or "pam-opt")
 
     def unsupported(self, problem: Pairing) -> frozenset[Feature]:
         """Return what the problem asks and the solver cannot do."""
@@ -127,8 +123,7 @@ class Solver(ABC, Generic[ModelT]):
             raise SolverUnsuitable(f"solver '{self.name}' does not support {asked}; {remedy}")
 
     def resolve(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return all settings of the solver, the given ones over the defaults, or say which one is
-        unknown."""
+        """Return all settings, the given ones over the defaults, or say which one is unknown."""
         for name, value in given.items():
             permitted = self.settings.get(name)
             if permitted is None:
@@ -149,9 +144,7 @@ class Solver(ABC, Generic[ModelT]):
             if module is not None:
                 importlib.import_module(module)
         except (ImportError, OSError) as err:
-            raise SolverFailed(
-                f"solver '{self.name}' cannot import '{module}': {err}{_highspy_hint()}"
-            ) from err
+            raise SolverFailed(f"solver '{self.name}' cannot import '{module}': {err}{_highspy_hint()}") from err
 
     def compute(self, problem: Pairing, options: Options) -> Outcome:
         """Build and run in this process, timed apart; backend errors become ``SolverFailed``."""
@@ -170,16 +163,13 @@ class Solver(ABC, Generic[ModelT]):
             where = f"solver '{self.name}' broke on {problem!r}"
             # Wrappers of native code may break while they translate an error: the first one says more.
             first = err.__context__ or err
-            raise SolverFailed(
-                f"{where}: {type(first).__name__}: {first}; another solver may take it"
-            ) from err
+            raise SolverFailed(f"{where}: {type(first).__name__}: {first}; another solver may take it") from err
         done = time.perf_counter()
         return replace(outcome, build_seconds=built - started, solve_seconds=done - built)
 
 
 def settled(problem: Pairing) -> Outcome | None:
-    """Return the outcome of a problem that leaves nothing to decide: no pair permitted, wanted or worth
-    making.
+    """Return the outcome of a problem without a choice: no pair permitted, wanted or worth making.
 
     So no backend ever meets an empty model.
     """
@@ -188,6 +178,14 @@ def settled(problem: Pairing) -> Outcome | None:
     if Feature.FORBIDDEN in problem.features and problem.trivial_bound() == math.inf:
         return Outcome(Status.INFEASIBLE, note="too few rows or columns have a permitted pair")
     return None
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _highspy_hint() -> str:

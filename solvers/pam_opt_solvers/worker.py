@@ -39,8 +39,7 @@ def _solve(folder: Path) -> Outcome:
 
 
 def _end_if_orphaned(limit: float) -> None:
-    # The kernel's default action of the alarm ends the process even while a backend holds the interpreter's
-    # lock.
+    # The kernel's default action of the alarm ends the process even while a backend holds the lock.
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, limit + _ORPHAN_SECONDS)

@@ -122,14 +122,15 @@ class Pairing:
     def _singles_that_matter(self) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
         # A side that must be paired whole never pays for singles. Leaving those out of the weights keeps
         # every digit of the costs (a single cost of 1e300 would swallow them) and saves the copy.
-        rows = None if self.required == self.shape[0] else self.single_rows
-        columns = None if self.required == self.shape[1] else self.single_columns
+        rows, columns = (
+            None if single is None or self.required == length or not single.any() else single
+            for single, length in zip((self.single_rows, self.single_columns), self.shape, strict=True)
+        )
         return rows, columns
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """``(m, n)`` float64, C-contiguous: what pairing changes against leaving both single; the matrix
-        itself where singles are free."""
+        """``(m, n)`` float64: what pairing changes against leaving both single; ``cost`` if that is free."""
         rows, columns = self._singles_that_matter
         weights = self.cost
         if rows is not None:
@@ -145,19 +146,14 @@ class Pairing:
 
     @property
     def ceiling(self) -> float:
-        """Weights at or above this are never worth a pair: 0 with opt-outs, +inf (forbidden only)
-        otherwise."""
+        """Weights at or above this are never worth a pair: 0 with opt-outs, +inf otherwise."""
         return 0.0 if self.required is None else math.inf
 
     @property
     def magnitude(self) -> float:
         """Largest magnitude that enters a weight; its rounding limits what float64 can prove."""
         finite = [abs(x) for x in self.cost_extent if math.isfinite(x)]
-        singles = [
-            float(np.abs(single).max(initial=0.0))
-            for single in self._singles_that_matter
-            if single is not None
-        ]
+        singles = [float(np.abs(single).max(initial=0.0)) for single in self._singles_that_matter if single is not None]
         return max(finite, default=0.0) + sum(singles)
 
     def float_error(self, terms: int) -> float:
@@ -211,8 +207,7 @@ class Pairing:
         return math.fsum(self.terms(pairs))
 
     def trivial_bound(self) -> float:
-        """Return a lower bound on every decision: the least weights of the rows, or of the columns, whichever
-        says more.
+        """Return a lower bound on every decision: least weights of the rows, or of the columns if higher.
 
         +inf where the lines alone show that there is no decision.
         """

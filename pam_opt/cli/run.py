@@ -1,0 +1,55 @@
+"""``pam-opt run``: a study from a configuration file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pam_opt.cli.console import ERRORS, OUTPUT
+from pam_opt.cli.progress import BarProgress
+from pam_opt.report import findings, read_results, rich_table, write_summary
+from pam_opt.study.config import StudyConfig, read_config
+from pam_opt.study.runner import run_study
+
+
+def run_command(
+    config: Annotated[Path, typer.Argument(help="YAML file of the study.")],
+    data: Annotated[str | None, typer.Option(help="'digits', .npz, image folder or zip; overrides the file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for everything the run writes.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Run this seed only.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+) -> None:
+    """Run a study: train the parents, run every method, write results, plans, networks and figures."""
+    study = read_config(config)
+    if data is not None:
+        study = study.model_copy(update={"data": study.data.model_copy(update={"source": data})})
+    if seed is not None:
+        study = study.model_copy(update={"seeds": (seed,)})
+    run_and_report(study, out if out is not None else Path("runs") / study.name, resume)
+
+
+def run_and_report(study: StudyConfig, out: Path, resume: bool) -> None:
+    """Run a study and print what came out; an interrupt says how to go on."""
+    try:
+        paths = run_study(study, out, resume=resume, progress=BarProgress(OUTPUT))
+    except KeyboardInterrupt:
+        ERRORS.print(f"Interrupted. What is finished lies in {out}; the same command with --resume goes on.")
+        raise typer.Exit(130) from None
+    results = [read_results(path) for path in paths]
+    written = write_summary(results, out)
+    OUTPUT.print()
+    OUTPUT.print(rich_table(results, _title(study)))
+    if any(False in _within(result) for result in results):
+        OUTPUT.print("(!) outside the allowed drop on validation in at least one seed; its cost does not count.")
+    OUTPUT.print(findings(results), soft_wrap=True, highlight=False)
+    OUTPUT.print(f"\nWritten: {', '.join(str(path) for path in [*paths, *written])}", soft_wrap=True, highlight=False)
+
+
+def _title(study: StudyConfig) -> str:
+    drop = "" if study.prune is None else f", pruned to a drop of at most {100 * (study.prune.max_drop or 0):g} points"
+    seeds = f"{len(study.seeds)} seeds, mean ± standard deviation" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
+    return f"{study.name}: accuracy on the test split{drop} ({seeds})"
+
+
+def _within(result: dict) -> list[bool | None]:
+    return [cell["within_drop"] for cell in result["methods"].values()]

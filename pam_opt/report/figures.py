@@ -1,0 +1,120 @@
+"""Figures of one run: MACs per combination, groups per layer, accuracy against E[C] while pruning."""
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pam_opt.atomic import write_atomic
+from pam_opt.report.table import Results
+
+# Okabe and Ito's palette: told apart with every common colour blindness.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+_MARKERS = "osD^vPX*"
+
+
+def write_figures(results: Results, folder: Path) -> list[Path]:
+    """Draw all figures that the results have data for, as PNG; return their paths.
+
+    Raises
+    ------
+    StorageError : a figure cannot be written
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Callable[[Results], Figure | None]] = {
+        "macs_per_combination": macs_per_combination,
+        "groups_per_layer": groups_per_layer,
+        "accuracy_while_pruning": accuracy_while_pruning,
+    }
+    paths = []
+    for name, draw in figures.items():
+        figure = draw(results)
+        if figure is not None:
+            path = folder / f"{name}.png"
+            write_atomic(path, lambda temporary, figure=figure: figure.savefig(temporary, format="png", dpi=150))
+            paths.append(path)
+    return paths
+
+
+def macs_per_combination(results: Results) -> Figure:
+    """Draw one group of bars for each combination, one bar for each method."""
+    methods = results["methods"]
+    combinations = list(next(iter(methods.values()))["combinations"])
+    figure, axes = _figure(max(6.0, 0.16 * len(combinations) * len(methods) + 3), 3.6)
+    width = 0.8 / len(methods)
+    for number, (name, cell) in enumerate(methods.items()):
+        places = [index + (number - (len(methods) - 1) / 2) * width for index in range(len(combinations))]
+        heights = [cell["combinations"][key]["macs"] / 1e3 for key in combinations]
+        axes.bar(places, heights, 0.92 * width, color=COLOURS[number % len(COLOURS)], label=name)
+    axes.set_xticks(range(len(combinations)), combinations)
+    axes.set_xlabel("combination of tasks that is run")
+    axes.set_ylabel("cost of one sample (kMAC)")
+    axes.set_title("What every combination of tasks costs", loc="left")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def groups_per_layer(results: Results) -> Figure | None:
+    """Draw how the layers of merged networks are split into groups, a panel for each of the last three methods."""
+    merged = {name: cell for name, cell in results["methods"].items() if not name.startswith("separate")}
+    if not merged:
+        return None
+    shown = dict(list(reversed(merged.items()))[:3])
+    figure = Figure(figsize=(3.4 * len(shown) + 1.2, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    groups = sorted(
+        {group for cell in shown.values() for layer in cell["layers"][:-1] for group in layer["groups"]},
+        key=lambda group: (-group.count("+"), group),
+    )
+    for axes, (name, cell) in zip(panels, shown.items(), strict=True):
+        _stack(axes, cell["layers"][:-1], groups)
+        axes.set_title(name, loc="left", fontsize=10)
+    panels[0].set_ylabel("units in the layer")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, title="serves", frameon=False, fontsize=8, loc="outside right upper")
+    figure.suptitle("Which tasks the units of each layer serve", x=0.01, ha="left")
+    return figure
+
+
+def accuracy_while_pruning(results: Results) -> Figure | None:
+    """Draw the worst drop of any task below its parent against E[C], step by step; the result as a larger mark."""
+    cells = {name: cell for name, cell in results["methods"].items() if len(cell["history"]) == 1}
+    if not cells:
+        return None
+    figure, axes = _figure(7.0, 3.8)
+    for number, (name, cell) in enumerate(cells.items()):
+        (history,) = cell["history"]
+        costs = [step["expected_macs"] / 1e3 for step in history]
+        accuracy = [100 * statistics.mean(step["accuracy"].values()) for step in history]
+        colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
+        axes.plot(costs, accuracy, color=colour, marker=marker, markersize=3, linewidth=1.2, label=name)
+        kept = [place for place, step in enumerate(history) if step["within"]]
+        if kept:
+            axes.plot(costs[kept[-1]], accuracy[kept[-1]], marker=marker, color=colour, markersize=9)
+    axes.set_xscale("log")
+    axes.set_xlabel("expected cost of one sample, E[C] (kMAC)")
+    axes.set_ylabel("mean accuracy on validation (%)")
+    axes.set_title("Accuracy while pruning; large marks are the networks that were kept", loc="left", fontsize=10)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def _stack(axes: Axes, layers: list[dict], groups: list[str]) -> None:
+    bottom = [0] * len(layers)
+    for number, group in enumerate(groups):
+        heights = [layer["groups"].get(group, 0) for layer in layers]
+        axes.bar(range(len(layers)), heights, 0.75, bottom=bottom, color=COLOURS[number % len(COLOURS)], label=group)
+        bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
+    axes.set_xticks(range(len(layers)), [layer["name"] for layer in layers], rotation=40, ha="right", fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes

@@ -1,0 +1,114 @@
+"""Tables of results: combination x method, for one seed or the mean over several."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+_MOST_COLUMNS = 9
+Results = dict[str, Any]
+"""What a ``results.json`` holds."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method over all seeds.
+
+    Parameters
+    ----------
+    accuracy : task -> accuracy for each seed
+    macs : combination -> MACs for each seed
+    expected : E[C] for each seed
+    ratios : E[C] / E[C] of ``separate`` for each seed; empty without it
+    within : whether the allowed drop was met on validation, for each seed; None without pruning
+    """
+
+    method: str
+    accuracy: dict[str, list[float]]
+    macs: dict[str, list[int]]
+    expected: list[float]
+    ratios: list[float]
+    within: list[bool | None]
+
+
+def rows(results: Sequence[Results]) -> list[Row]:
+    """Collect the rows of all methods, in the order of the experiment."""
+    return [_row(name, results) for name in results[0]["methods"]]
+
+
+def _row(name: str, results: Sequence[Results]) -> Row:
+    found = [result["methods"][name] for result in results]
+    keys = list(found[0]["combinations"])
+    tasks = sorted({task for cell in found[0]["combinations"].values() for task in cell["accuracy"]})
+    separate = [_separate(result, name) for result in results]
+    everything = "+".join(tasks)
+    return Row(
+        name,
+        {task: [cell["combinations"][everything]["accuracy"][task] for cell in found] for task in tasks},
+        {key: [cell["combinations"][key]["macs"] for cell in found] for key in keys},
+        [cell["expected_macs"] for cell in found],
+        [
+            cell["expected_macs"] / base["expected_macs"]
+            for cell, base in zip(found, separate, strict=True)
+            if base is not None
+        ],
+        [cell["within_drop"] for cell in found],
+    )
+
+
+def _separate(result: Results, name: str) -> dict[str, Any] | None:
+    """Find the separate parents at the same budget: ``separate`` with what follows the method's name."""
+    _, comma, budget = name.partition(",")
+    return result["methods"].get("separate" + comma + budget)
+
+
+def rich_table(results: Sequence[Results], title: str) -> Table:
+    """Draw the table for a terminal."""
+    header, *lines = _cells(results)
+    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, collapse_padding=True)
+    for number, name in enumerate(header):
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number == 0)
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def markdown_table(results: Sequence[Results]) -> str:
+    """Write the table as Markdown."""
+    header, *lines = _cells(results)
+    rule = [":--"] + ["--:"] * (len(header) - 1)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines]) + "\n"
+
+
+def _cells(results: Sequence[Results]) -> list[list[str]]:
+    """Write all cells, header first: one column for each method, or one row where that would be too wide."""
+    table = rows(results)
+    tasks, combinations = list(table[0].accuracy), list(table[0].macs)
+    names = [f"accuracy {task} %" for task in tasks]
+    names += [f"kMAC {key}" for key in combinations] + ["kMAC E[C]", "E[C] / separate"]
+    parents = results[0]["parents"]
+    accuracies = [_spread([100 * result["parents"][task]["accuracy"] for result in results], 1) for task in parents]
+    columns = [["", *names], ["parents", *accuracies, *("" for _ in [*combinations, "", ""])]]
+    columns += [_column(row) for row in table]
+    transposed = [list(line) for line in zip(*columns, strict=True)]
+    return transposed if len(columns) <= _MOST_COLUMNS else columns
+
+
+def _column(row: Row) -> list[str]:
+    mark = " (!)" if False in row.within else ""
+    accuracy = [_spread([100 * value for value in values], 1) for values in row.accuracy.values()]
+    macs = [_thousands(statistics.mean(values)) for values in row.macs.values()]
+    ratio = _spread(row.ratios, 2) if row.ratios else ""
+    return [row.method + mark, *accuracy, *macs, _thousands(statistics.mean(row.expected)), ratio]
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """Write a mean, with the standard deviation where there are several values."""
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def _thousands(macs: float) -> str:
+    return f"{macs / 1e3:,.1f}" if macs < 1e5 else f"{macs / 1e3:,.0f}"

@@ -1,0 +1,60 @@
+"""The folder of a study: which experiment it holds, and finished units of work as files of their own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pam_opt.atomic import write_text
+from pam_opt.errors import ConfigError, StorageError
+
+_EXPERIMENT = "experiment.json"
+
+
+def claim_folder(out: Path, experiment: dict[str, Any], resume: bool) -> None:
+    """Make `out` the folder of this experiment.
+
+    Raises
+    ------
+    ConfigError : it holds another experiment, this one without `resume`, or other files
+    StorageError : it cannot be made
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        others = [entry.name for entry in out.iterdir() if not entry.name.startswith(".")]
+    except OSError as err:
+        raise StorageError(f"output folder {str(out)!r} cannot be used: {err.strerror}") from err
+    path = out / _EXPERIMENT
+    if not path.exists():
+        if others:
+            raise ConfigError(f"output folder {str(out)!r} is not empty and holds no experiment; choose another --out")
+        write_text(path, json.dumps(experiment, indent=1))
+        return
+    held = read_record(path)
+    if held != json.loads(json.dumps(experiment)):
+        differing = sorted(key for key in {*held, *experiment} if held.get(key) != experiment.get(key))
+        raise ConfigError(
+            f"output folder {str(out)!r} holds another experiment (it differs in {differing}); choose another --out"
+        )
+    if not resume:
+        raise ConfigError(f"output folder {str(out)!r} holds this experiment already; add --resume to go on with it")
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a finished unit of work, whole."""
+    write_text(path, json.dumps(record, indent=1))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record.
+
+    Raises
+    ------
+    StorageError : not readable; says to remove it, so that its unit of work is done again
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf8"))
+    except (OSError, ValueError) as err:
+        raise StorageError(f"record {str(path)!r} cannot be read ({err}); remove it and resume") from err
+    if not isinstance(record, dict):
+        raise StorageError(f"record {str(path)!r} is not a record; remove it and resume")
+    return record

@@ -1,0 +1,102 @@
+"""The methods of a study: how each gets from trained parents to a system. To add one, enter it in `METHODS`."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from pam_opt.measuring import Statistics
+from pam_opt.merging import Weights, merge, single
+from pam_opt.planning import plan
+from pam_opt.plans import Plan
+from pam_opt.study.config import MergeConfig
+from pam_opt.study.system import System
+from pam_opt.tasks import Task
+from pam_opt.training import Batches
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What every method gets: the same parents, statistics and calibration data."""
+
+    parents: Mapping[str, nn.Module]
+    tasks: tuple[Task, ...]
+    statistics: Statistics
+    calibration: Batches
+    config: MergeConfig
+    combinations: Mapping[str, float] | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """A system before any training, how it was planned, and the seconds that took."""
+
+    system: System
+    plan: Plan | None
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Describe one method of comparison.
+
+    Parameters
+    ----------
+    description : one line for tables
+    problem : as in `pam_opt.plan`; None keeps the parents apart
+    solver : for ``pairing``
+    cost, target, weights : override the study's own; None does not
+    """
+
+    description: str
+    problem: str | None
+    solver: str = "auto"
+    cost: str | None = None
+    target: Literal["mean", "keep"] | None = None
+    weights: Weights | None = None
+
+    def build(self, given: Ingredients, width: float | None) -> Built:
+        """Plan and merge; `width` as in `pam_opt.plan`."""
+        if self.problem is None:
+            shape = given.statistics.input_shape
+            networks = tuple(single(given.parents[task.name], task, shape) for task in given.tasks)
+            return Built(System(networks), None, {"measure": 0.0, "solve": 0.0, "merge": 0.0})
+        made = plan(
+            given.parents,
+            tasks=given.tasks,
+            statistics=given.statistics,
+            cost=self.cost or given.config.cost,
+            solver=self.solver,
+            problem=self.problem,
+            width=width,
+            combinations=given.combinations,
+            time_limit=given.config.time_limit,
+            seed=given.seed,
+        )
+        started = time.perf_counter()
+        network = merge(
+            given.parents,
+            made,
+            weights=self.weights or given.config.weights,
+            calibration=given.calibration,
+            target=self.target or given.config.target,
+            ridge=given.config.ridge,
+            reestimate=given.config.reestimate_batch_norm,
+            seed=given.seed,
+        )
+        return Built(System((network,)), made, {**made.seconds, "merge": time.perf_counter() - started})
+
+
+METHODS: dict[str, Method] = {
+    "separate": Method("parents pruned alone (PAM's baseline 1)", None),
+    "all-shared": Method("all units serve all tasks, no pairing (baseline 2)", "all-shared", weights="side_by_side"),
+    "random": Method("random pairing", "pairing", solver="random"),
+    "select": Method("most important units of all parents, no pairing", "select"),
+    "greedy": Method("greedy pairing, best pair first", "pairing", solver="greedy"),
+    "optimal": Method("optimal pairing", "pairing", solver="hungarian"),
+    "optimal-keep": Method("optimal pairing, the more important unit kept", "pairing", "hungarian", target="keep"),
+    "optimal-correlation": Method("optimal pairing by correlation", "pairing", "hungarian", cost="correlation"),
+}

@@ -1,0 +1,108 @@
+"""The parents of a study: trained once for each task and seed, then read back."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pam_opt.data import Batches, Dataset
+from pam_opt.errors import ConfigError, StorageError
+from pam_opt.families import FAMILIES
+from pam_opt.storage import load_tensors, save_tensors
+from pam_opt.study.config import StudyConfig
+from pam_opt.study.folder import read_record, write_record
+from pam_opt.study.progress import Progress
+from pam_opt.tasks import Task
+from pam_opt.training import SingleTask, evaluate, train
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A trained parent with its metric on the validation and the test split."""
+
+    module: nn.Module
+    validation: float
+    accuracy: float
+
+
+def train_parents(
+    config: StudyConfig, dataset: Dataset, seed: int, folder: Path, progress: Progress
+) -> dict[str, Parent]:
+    """Train the parents that `folder` does not hold yet, and read the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parents = {}
+    for number, task in enumerate(config.build_tasks()):
+        torch.manual_seed(1000 * seed + number)
+        module = build_family(config, dataset, task)
+        path, record = folder / f"{task.name}.safetensors", folder / f"{task.name}.json"
+        if not record.exists():
+            _train(module, config, dataset, task, seed, path, record, progress)
+        parents[task.name] = _read(module, path, record)
+    return parents
+
+
+def build_family(config: StudyConfig, dataset: Dataset, task: Task) -> nn.Module:
+    """Build an untrained parent.
+
+    Raises
+    ------
+    ConfigError : options that the family does not take, or that do not fit the data
+    """
+    family = config.family
+    try:
+        return FAMILIES[family.name](dataset.input_shape, task.outputs, **family.options)
+    except (TypeError, ValueError) as err:
+        raise ConfigError(f"family {family.name!r} with {family.options} on {dataset.input_shape}: {err}") from err
+
+
+def _train(
+    module: nn.Module,
+    config: StudyConfig,
+    dataset: Dataset,
+    task: Task,
+    seed: int,
+    path: Path,
+    record: Path,
+    progress: Progress,
+) -> None:
+    options = config.parents
+    batches = split_batches(dataset, "train", (task,), options.batch_size, seed, options.augment)
+    started = time.perf_counter()
+    network = SingleTask(module, task.name)
+    with progress.stage(f"seed {seed}: train parent {task.name}") as update:
+        train(network, batches, [task], options.epochs * len(batches), options, progress=update)
+    scores = {
+        split: evaluate(network, split_batches(dataset, split, (task,)), [task])[task.name]
+        for split in ("validation", "test")
+    }
+    save_tensors(module.state_dict(), path)
+    write_record(
+        record,
+        {"validation": scores["validation"], "accuracy": scores["test"], "seconds": time.perf_counter() - started},
+    )
+
+
+def _read(module: nn.Module, path: Path, record: Path) -> Parent:
+    tensors, _ = load_tensors(path)
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as err:
+        raise StorageError(f"{str(path)!r} does not fit the family: {err}; remove it and its record") from err
+    known = read_record(record)
+    return Parent(module.eval(), known["validation"], known["accuracy"])
+
+
+def split_batches(
+    dataset: Dataset,
+    split: str,
+    tasks: tuple[Task, ...],
+    batch_size: int = 500,
+    seed: int = 0,
+    augment: str | None = None,
+) -> Batches:
+    """Make batches of a split with the tasks' targets; training batches are shuffled."""
+    data = getattr(dataset, split)
+    targets = {task.name: task.target(data.labels) for task in tasks}
+    return Batches(data, targets, batch_size, seed=seed, shuffle=split == "train", augment=augment)

@@ -1,0 +1,237 @@
+"""Run a study: for each seed train the parents, then every method; each finished unit of work is a file."""
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pam_opt.data import Batches, Dataset
+from pam_opt.data import load as load_data
+from pam_opt.macs import costs
+from pam_opt.measuring import Statistics, measure
+from pam_opt.merging import single
+from pam_opt.plans import Plan
+from pam_opt.pruning import PruneStep
+from pam_opt.storage import save
+from pam_opt.study.config import StudyConfig
+from pam_opt.study.environment import environment
+from pam_opt.study.folder import claim_folder, read_record, write_record
+from pam_opt.study.methods import METHODS, Built, Ingredients
+from pam_opt.study.parents import Parent, split_batches, train_parents
+from pam_opt.study.progress import Progress
+from pam_opt.study.system import System
+from pam_opt.tasks import Task, combination_key
+
+SCHEMA = 1
+
+
+def run_study(config: StudyConfig, out: Path, *, resume: bool = False, progress: Progress | None = None) -> list[Path]:
+    """Run all seeds of a study and return the paths of their ``results.json``.
+
+    With one seed the results lie in `out`, with several in a folder for each. A run that was stopped loses
+    only the parent or method it was working on; `resume` goes on behind the last finished one.
+
+    Raises
+    ------
+    ConfigError : `out` holds another experiment, or this one without `resume`
+    DataError, StorageError : data that cannot be read, results that cannot be written
+    """
+    progress = progress or Progress()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    options = config.data.model_dump(exclude={"source", "validation"})
+    with progress.stage("read data"):
+        datasets = {
+            seed: load_data(config.data.source, validation=config.data.validation, seed=seed, **options)
+            for seed in config.seeds
+        }
+    described = config.model_dump(mode="json", exclude={"data": {"source"}})
+    prints = {str(seed): dataset.fingerprint for seed, dataset in datasets.items()}
+    claim_folder(out, {"config": described, "data": prints}, resume)
+    paths = []
+    for seed, dataset in datasets.items():
+        folder = out if len(config.seeds) == 1 else out / f"seed-{seed}"
+        paths.append(_SeedRun(config, dataset, seed, folder, progress).run())
+    return paths
+
+
+@dataclass(frozen=True)
+class _SeedRun:
+    """One seed of a study."""
+
+    config: StudyConfig
+    dataset: Dataset
+    seed: int
+    folder: Path
+    progress: Progress
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return self.config.build_tasks()
+
+    def run(self) -> Path:
+        parents = train_parents(self.config, self.dataset, self.seed, self.folder / "parents", self.progress)
+        statistics: list[Statistics] = []
+        for width in self.config.merge.widths:
+            for name in self.config.methods:
+                unit = _unit_name(name, width, self.config)
+                record = self.folder / "methods" / f"{unit}.json"
+                if not record.exists():
+                    if not statistics:
+                        statistics.append(self._measure(parents))
+                    self._run_method(unit, name, width, parents, statistics[0], record)
+        return self._write_results(parents)
+
+    def _measure(self, parents: Mapping[str, Parent]) -> Statistics:
+        batches = self._calibration()
+        total = sum(len(x) for x, _ in batches)
+        with self.progress.stage(f"seed {self.seed}: measure the parents") as update:
+            modules = {name: parent.module for name, parent in parents.items()}
+            return measure(modules, batches, tasks=self.tasks, progress=lambda done: update(done, total))
+
+    def _calibration(self) -> list[tuple[torch.Tensor, Mapping[str, torch.Tensor]]]:
+        """Draw the calibration samples from the training split, without augmentation."""
+        batches = split_batches(self.dataset, "train", self.tasks, 200, self.seed)
+        wanted, chosen = self.config.merge.calibration, []
+        for x, targets in batches:
+            chosen.append((x[:wanted], {name: target[:wanted] for name, target in targets.items()}))
+            wanted -= len(x)
+            if wanted <= 0:
+                break
+        return chosen
+
+    def _run_method(
+        self,
+        unit: str,
+        name: str,
+        width: float | None,
+        parents: Mapping[str, Parent],
+        statistics: Statistics,
+        record: Path,
+    ) -> None:
+        torch.manual_seed(self.seed)
+        label = f"seed {self.seed}: {unit}"
+        ingredients = Ingredients(
+            {task: parent.module for task, parent in parents.items()},
+            self.tasks,
+            statistics,
+            self._calibration(),
+            self.config.merge,
+            self.config.combinations,
+            self.seed,
+        )
+        with self.progress.stage(f"{label}: plan and merge"):
+            built = METHODS[name].build(ingredients, width)
+        for kind in ("methods", "networks", "plans"):
+            (self.folder / kind).mkdir(parents=True, exist_ok=True)
+        if built.plan is not None:
+            built.plan.save(self.folder / "plans" / f"{unit}.json")
+        found = {
+            _cell_name(unit, epochs, self.config): self._finish(label, unit, epochs, built, parents)
+            for epochs in self.config.fine_tune.epochs
+        }
+        write_record(record, {"cells": found})
+
+    def _finish(
+        self, label: str, unit: str, epochs: float, built: Built, parents: Mapping[str, Parent]
+    ) -> dict[str, Any]:
+        """Fine-tune and prune a copy of the merged system, save it, and read the test split once."""
+        system = copy.deepcopy(built.system)
+        started = time.perf_counter()
+        batches = self._train_batches(self.config.fine_tune.batch_size, self.config.fine_tune.augment)
+        steps = round(epochs * len(batches))
+        if steps:
+            with self.progress.stage(f"{label}: fine-tune {epochs:g} epochs") as update:
+                system.fine_tune(batches, self.tasks, steps, self.config.fine_tune, update)
+        tuned = time.perf_counter()
+        system, histories = self._prune(label, system, parents)
+        seconds = {**built.seconds, "fine_tune": tuned - started, "prune": time.perf_counter() - tuned}
+        for _number, network in enumerate(system.networks):
+            part = f"-{network.tasks[0]}" if len(system.networks) > 1 else ""
+            save(network, self.folder / "networks" / f"{_cell_name(unit, epochs, self.config)}{part}.safetensors")
+
+        result = self._describe(system, built.plan, seconds)
+        result["within_drop"] = all(history[0].within for history in histories) if histories else None
+        result["history"] = [[_step(step) for step in history] for history in histories]
+        return result
+
+    def _prune(self, label: str, system: System, parents: Mapping[str, Parent]) -> tuple[System, list[list[PruneStep]]]:
+        config = self.config.prune
+        if config is None:
+            return system, []
+        reference = {name: parent.validation for name, parent in parents.items()}
+        batches = self._train_batches(config.batch_size, config.augment)
+        validation = split_batches(self.dataset, "validation", self.tasks)
+        with self.progress.stage(f"{label}: prune") as update:
+            start = max(costs(network).expected for network in system.networks)
+            return system.pruned(
+                batches,
+                validation,
+                self.tasks,
+                config,
+                self.config.combinations,
+                reference,
+                lambda step: update(start - step.expected_macs, start),
+            )
+
+    def _train_batches(self, batch_size: int, augment: str | None) -> Batches:
+        return split_batches(self.dataset, "train", self.tasks, batch_size, self.seed, augment)
+
+    def _describe(self, system: System, plan: Plan | None, seconds: dict[str, float]) -> dict[str, Any]:
+        accuracy = system.accuracy(split_batches(self.dataset, "test", self.tasks), self.tasks)
+        return {
+            "combinations": {
+                combination_key(combination): {
+                    "macs": macs,
+                    "accuracy": {name: accuracy[name] for name in sorted(combination)},
+                }
+                for combination, macs in system.macs().items()
+            },
+            "expected_macs": system.expected_macs(self.config.combinations),
+            "seconds": seconds,
+            "solver": plan.summary() if plan else Plan((), ()).summary(),
+            "layers": [
+                {"name": layer.name, "groups": {combination_key(group): n for group, n in widths.items()}}
+                for network in system.networks
+                for layer, widths in zip(network.structure.layers, network.structure.widths, strict=True)
+            ],
+        }
+
+    def _write_results(self, parents: Mapping[str, Parent]) -> Path:
+        methods: dict[str, Any] = {}
+        for width in self.config.merge.widths:
+            for name in self.config.methods:
+                unit = _unit_name(name, width, self.config)
+                methods |= read_record(self.folder / "methods" / f"{unit}.json")["cells"]
+        results = {
+            "schema": SCHEMA,
+            "experiment": {"seed": self.seed, **self.config.model_dump(mode="json")},
+            "environment": environment(),
+            "parents": {
+                task.name: {
+                    "accuracy": parents[task.name].accuracy,
+                    "macs": sum(costs(single(parents[task.name].module, task), self.dataset.input_shape).macs.values()),
+                }
+                for task in self.tasks
+            },
+            "methods": methods,
+        }
+        path = self.folder / "results.json"
+        write_record(path, results)
+        return path
+
+
+def _unit_name(method: str, width: float | None, config: StudyConfig) -> str:
+    return method if len(config.merge.widths) == 1 else f"{method}, width {width if width else 'all'}"
+
+
+def _cell_name(unit: str, epochs: float, config: StudyConfig) -> str:
+    return unit if len(config.fine_tune.epochs) == 1 else f"{unit}, {epochs:g} epochs"
+
+
+def _step(step: PruneStep) -> dict[str, Any]:
+    return {"expected_macs": step.expected_macs, "accuracy": dict(step.accuracy), "within": step.within}
