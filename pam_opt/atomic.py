@@ -33,4 +33,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf8") and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf8")
+
+    write_atomic(path, write)

@@ -8,7 +8,7 @@ import torch
 from pam_opt.errors import UnsupportedModel
 from pam_opt.network import GroupLayer, MultitaskNetwork
 from pam_opt.structure import Structure
-from pam_opt.tasks import Group, check_known, combination_key, combinations, distribution
+from pam_opt.tasks import CombinationWeights, Group, check_known, combination_key, combinations, distribution
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def costs(
     network: MultitaskNetwork,
     input_shape: Sequence[int] | None = None,
     *,
-    combinations: Mapping[Iterable[str], float] | None = None,
+    combinations: CombinationWeights | None = None,
 ) -> CostTable:
     """Count the MACs of every combination of tasks.
 

@@ -70,6 +70,17 @@ class MultitaskNetwork(nn.Module):
             for index, (layer, widths) in enumerate(zip(structure.layers, structure.widths, strict=True))
         )
 
+    @classmethod
+    def blank(cls, structure: Structure) -> "MultitaskNetwork":
+        """Build a network with all weights zero, to be written: no random numbers are drawn."""
+        with torch.device("meta"):
+            network = cls(structure)
+        network.to_empty(device="cpu")
+        with torch.no_grad():
+            for tensor in network.state_dict().values():
+                tensor.zero_()
+        return network
+
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks."""

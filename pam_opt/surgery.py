@@ -27,7 +27,7 @@ def remove_units(network: MultitaskNetwork, keep: Mapping[Place, Tensor]) -> Mul
     old = network.structure
     masks = [{group: _mask(keep, (index, group), old) for group in widths} for index, widths in enumerate(old.widths)]
     widths = tuple({group: int(mask.sum()) for group, mask in layer.items() if mask.any()} for layer in masks)
-    smaller = MultitaskNetwork(replace(old, widths=widths))
+    smaller = MultitaskNetwork.blank(replace(old, widths=widths))
     for index, layer in enumerate(old.layers):
         for group, block in smaller.blocks(index):
             columns = _columns(old, index, group, masks[index - 1] if index else {})

@@ -14,6 +14,9 @@ from pam_opt.errors import TaskError
 Group = frozenset[str]
 """The set of tasks that a unit serves, or that is run."""
 
+CombinationWeights = Mapping[str, float] | Mapping[Group, float] | Mapping[tuple[str, ...], float]
+"""How often each combination is run: task names joined by ``+``, as a set or as a tuple -> weight."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -158,7 +161,7 @@ def combinations(names: Iterable[str]) -> list[Group]:
     ]
 
 
-def distribution(names: Iterable[str], weights: Mapping[Iterable[str], float] | None = None) -> dict[Group, float]:
+def distribution(names: Iterable[str], weights: CombinationWeights | None = None) -> dict[Group, float]:
     """Return the probability of every combination that is ever run; uniform over all of them by default.
 
     Parameters

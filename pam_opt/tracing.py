@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import networkx as nx
 import torch
@@ -89,7 +89,9 @@ def network_of(module: nn.Module, task: str, input_shape: tuple[int, ...] | None
     group = frozenset({task})
     layers = graph.layers
     widths = tuple({group: graph.units(layer.name)} for layer in layers)
-    network = MultitaskNetwork(Structure((task,), graph.inputs, graph.prelude, tuple(layers), widths, input_shape))
+    network = MultitaskNetwork.blank(
+        Structure((task,), graph.inputs, graph.prelude, tuple(layers), widths, input_shape)
+    )
     for index, layer in enumerate(layers):
         block = network.block(index, group)
         block.operation.load_state_dict(graph.writer(layer.name).state_dict())
@@ -328,7 +330,7 @@ class _ChainBuilder:
         layer = self.graph.nodes[self.current]["layer"]
         self.graph.nodes[self.current]["layer"] = replace(layer, post=(*layer.post, operation))
 
-    def _refuse(self, name: str, module: nn.Module, why: str) -> Any:
+    def _refuse(self, name: str, module: nn.Module, why: str) -> NoReturn:
         raise UnsupportedModel(f"{self.who}: node {name!r} ({type(module).__name__}) {why}")
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Literal, Protocol
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from pam_opt.errors import DataError
@@ -20,7 +20,7 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
-class TrainOptions(BaseModel, frozen=True, extra="forbid"):
+class TrainOptions(BaseModel):
     """Say how to train.
 
     Parameters
@@ -32,10 +32,12 @@ class TrainOptions(BaseModel, frozen=True, extra="forbid"):
     bfloat16 : run forward and backward in mixed precision; weights and the optimiser stay float32
     """
 
-    learning_rate: float = Field(1e-3, gt=0)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: float = Field(default=1e-3, gt=0)
     optimiser: Literal["adam", "sgd"] = "adam"
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     bfloat16: bool = False
 
 

@@ -24,9 +24,9 @@ DEMO = {
     "fine_tune": {"epochs": [6], "batch_size": 32, "learning_rate": 0.003},
     "prune": {
         "max_drop": 0.02,
-        "fraction": 0.15,
-        "steps": 80,
-        "patience": 4,
+        "fraction": 0.2,
+        "steps": 100,
+        "patience": 3,
         "batch_size": 32,
         "learning_rate": 0.005,
     },

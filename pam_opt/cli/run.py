@@ -47,7 +47,9 @@ def run_and_report(study: StudyConfig, out: Path, resume: bool) -> None:
 
 def _title(study: StudyConfig) -> str:
     drop = "" if study.prune is None else f", pruned to a drop of at most {100 * (study.prune.max_drop or 0):g} points"
-    seeds = f"{len(study.seeds)} seeds, mean ± standard deviation" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
+    seeds = (
+        f"{len(study.seeds)} seeds, mean ± standard deviation" if len(study.seeds) > 1 else f"seed {min(study.seeds)}"
+    )
     return f"{study.name}: accuracy on the test split{drop} ({seeds})"
 
 

@@ -67,7 +67,7 @@ def merge(
     converted = {task: converted[task] for task in plan.tasks if task in converted}
     heads = heads_plan(converted, next(iter(converted.values())).structure.layers[-1].name)
     layers = [*plan.layers, heads]
-    network = MultitaskNetwork(merged_structure(converted, plan, layers)).eval()
+    network = MultitaskNetwork.blank(merged_structure(converted, plan, layers)).eval()
     if weights == "side_by_side":
         _refuse_merged_units(plan)
     for index, layer in enumerate(layers):

@@ -5,7 +5,7 @@ To add a planner: write a file with a function (Request) -> (layer plans, record
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
 
@@ -18,7 +18,7 @@ from pam_opt.planning.controls import CONTROLS, LayersAndRecords
 from pam_opt.planning.pairing import plan_pairing
 from pam_opt.planning.request import Request
 from pam_opt.plans import Plan
-from pam_opt.tasks import Task, check_tasks, distribution
+from pam_opt.tasks import CombinationWeights, Task, check_tasks, distribution
 from pam_opt.training import Batches
 
 PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {"pairing": plan_pairing, **CONTROLS}
@@ -32,7 +32,7 @@ def plan(
     cost: str = "fisher",
     solver: str = "auto",
     share: float | Mapping[str, float] = 1.0,
-    combinations: Mapping[Iterable[str], float] | None = None,
+    combinations: CombinationWeights | None = None,
     problem: str = "pairing",
     loss_budget: float | None = None,
     width: float | None = None,

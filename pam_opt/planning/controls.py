@@ -46,7 +46,7 @@ def most_important(clusters: Clusters, count: int | None) -> Clusters:
 
 def own_groups(members: np.ndarray, tasks: Sequence[str]) -> list[Group]:
     """Give each cluster the group of its members' tasks."""
-    return [frozenset(tasks[column] for column in np.flatnonzero(row >= 0)) for row in members]
+    return [frozenset(tasks[int(column)] for column in np.flatnonzero(row >= 0)) for row in members]
 
 
 def _layers(request: Request) -> range:

@@ -2,10 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import torch
 
 from pam_opt.errors import PlanError
 from pam_opt.macs import costs, output_positions
@@ -13,7 +11,7 @@ from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.choose import choose_units
 from pam_opt.pruning.scores import METHODS, Score, taylor_scores
 from pam_opt.surgery import remove_units
-from pam_opt.tasks import Task, check_tasks
+from pam_opt.tasks import CombinationWeights, Task, check_tasks
 from pam_opt.training import Batches, TrainOptions, evaluate, train
 
 __all__ = ["METHODS", "PruneStep", "Score", "prune", "taylor_scores"]
@@ -46,7 +44,7 @@ def prune(
     method: str = "taylor",
     max_drop: float | None = 0.01,
     target_macs: float | None = None,
-    combinations: Mapping[Iterable[str], float] | None = None,
+    combinations: CombinationWeights | None = None,
     reference: Mapping[str, float] | None = None,
     fraction: float = 0.1,
     steps: int = 100,
@@ -58,7 +56,8 @@ def prune(
     """Remove units step by step and return the cheapest network that was still good enough.
 
     Every step scores all units, removes those of the least score per MAC that E[C] loses until `fraction` of
-    E[C] is gone, fine-tunes, and evaluates on the validation data.
+    E[C] is gone, fine-tunes, and evaluates on the validation data. A step that leaves the allowed drop is taken
+    back and tried again from the last good network with half the fraction.
 
     Parameters
     ----------
@@ -73,7 +72,8 @@ def prune(
     fraction : of E[C] removed in each step
     steps : optimiser steps of fine-tuning after each removal
     warm_up : optimiser steps before the first removal
-    patience : how often the same network is fine-tuned once more before its drop ends the pruning
+    patience : steps in a row that may be taken back before the pruning ends; also how often the given network
+        is fine-tuned for `steps` more if it starts outside the allowed drop
     training : learning rate and optimiser of all fine-tuning
     progress : called after every step
 
@@ -94,20 +94,22 @@ def prune(
     run = _Run(train_batches, validation, tasks, METHODS[method], options, steps, patience, allowed, combinations)
     best = copy.deepcopy(network)
     train(best, train_batches, tasks, warm_up, options)
-    best, step = run.repair(best)
-    if progress:
-        progress(step)
-    while step.within and step.expected_macs > (target_macs or 0.0):
-        goal = max(step.expected_macs * (1 - fraction), target_macs or 0.0)
+    reached = run.repair(best)
+    report = progress or (lambda step: None)
+    report(reached)
+    failures = 0
+    while reached.within and reached.expected_macs > (target_macs or 0.0) and failures <= patience:
+        goal = max(reached.expected_macs * (1 - fraction / 2**failures), target_macs or 0.0)
         candidate = run.smaller(best, goal)
         if candidate is None:
             break
         train(candidate, train_batches, tasks, steps, options)
-        candidate, step = run.repair(candidate)
-        if progress:
-            progress(step)
+        step = run.look(candidate)
+        report(step)
         if step.within:
-            best = candidate
+            best, reached, failures = candidate, step, 0
+        else:
+            failures += 1
     return best.eval()
 
 
@@ -123,7 +125,7 @@ class _Run:
     steps: int
     patience: int
     allowed: Mapping[str, float]
-    combinations: Mapping[Iterable[str], float] | None
+    combinations: CombinationWeights | None
 
     def look(self, network: MultitaskNetwork) -> PruneStep:
         expected = costs(network, combinations=self.combinations).expected
@@ -131,15 +133,15 @@ class _Run:
         within = all(accuracy[name] >= least - 1e-12 for name, least in self.allowed.items())
         return PruneStep(expected, accuracy, within)
 
-    def repair(self, network: MultitaskNetwork) -> tuple[MultitaskNetwork, PruneStep]:
-        """Fine-tune until the drop is allowed, at most `patience` times."""
+    def repair(self, network: MultitaskNetwork) -> PruneStep:
+        """Fine-tune in place until the drop is allowed, at most `patience` times."""
         step = self.look(network)
         for _ in range(self.patience):
             if step.within or self.steps == 0:
                 break
             train(network, self.train_batches, self.tasks, self.steps, self.options)
             step = self.look(network)
-        return network, step
+        return step
 
     def smaller(self, network: MultitaskNetwork, goal: float) -> MultitaskNetwork | None:
         """Remove units until E[C] is at most `goal`; None if none may go."""
@@ -149,8 +151,7 @@ class _Run:
         keep = choose_units(structure, output_positions(structure), probabilities, scores, goal)
         if all(bool(mask.all()) for mask in keep.values()):
             return None
-        with torch.random.fork_rng():
-            return remove_units(network, keep)
+        return remove_units(network, keep)
 
 
 def _allowed(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pam_opt.errors import ConfigError
 from pam_opt.families import FAMILIES
@@ -14,17 +14,19 @@ from pam_opt.tasks import Task, check_tasks
 from pam_opt.training import TrainOptions
 
 
-class _Section(BaseModel, frozen=True, extra="forbid"):
+class _Section(BaseModel):
     """A part of the configuration; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DataConfig(_Section):
     """Where the data comes from: ``digits``, an ``.npz`` file, an image folder or a zip of one."""
 
     source: str = "digits"
-    validation: float = Field(0.1, gt=0, lt=1)
-    limit: int | None = Field(None, gt=0)
-    image_size: int | None = Field(None, gt=0)
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    limit: int | None = Field(default=None, gt=0)
+    image_size: int | None = Field(default=None, gt=0)
 
 
 class TaskConfig(_Section):
@@ -47,11 +49,11 @@ class FamilyConfig(_Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class ParentsConfig(TrainOptions, frozen=True, extra="forbid"):
+class ParentsConfig(TrainOptions):
     """How the parents are trained."""
 
-    epochs: int = Field(10, gt=0)
-    batch_size: int = Field(128, gt=0)
+    epochs: int = Field(default=10, gt=0)
+    batch_size: int = Field(default=128, gt=0)
     augment: Literal["crop", "crop-flip"] | None = None
 
 
@@ -64,32 +66,32 @@ class MergeConfig(_Section):
     cost: str = "fisher"
     weights: Literal["refit", "average", "side_by_side"] = "refit"
     target: Literal["mean", "keep"] = "mean"
-    calibration: int = Field(2000, gt=0)
+    calibration: int = Field(default=2000, gt=0)
     widths: tuple[float | None, ...] = (None,)
-    ridge: float = Field(1e-3, ge=0)
+    ridge: float = Field(default=1e-3, ge=0)
     reestimate_batch_norm: bool = False
-    time_limit: float | None = Field(None, gt=0)
+    time_limit: float | None = Field(default=None, gt=0)
 
 
-class FineTuneConfig(TrainOptions, frozen=True, extra="forbid"):
+class FineTuneConfig(TrainOptions):
     """Fine-tuning after the merge; every entry of `epochs` is a result of its own, zero included."""
 
     epochs: tuple[float, ...] = (0,)
-    batch_size: int = Field(128, gt=0)
+    batch_size: int = Field(default=128, gt=0)
     augment: Literal["crop", "crop-flip"] | None = None
 
 
-class PruneConfig(TrainOptions, frozen=True, extra="forbid"):
+class PruneConfig(TrainOptions):
     """Pruning to an allowed drop or to a number of MACs; see `pam_opt.prune`."""
 
     method: str = "taylor"
-    max_drop: float | None = Field(0.01, ge=0)
-    target_macs: float | None = Field(None, gt=0)
-    fraction: float = Field(0.1, gt=0, lt=1)
-    steps: int = Field(100, ge=0)
-    warm_up: int = Field(0, ge=0)
-    patience: int = Field(2, ge=0)
-    batch_size: int = Field(128, gt=0)
+    max_drop: float | None = Field(default=0.01, ge=0)
+    target_macs: float | None = Field(default=None, gt=0)
+    fraction: float = Field(default=0.1, gt=0, lt=1)
+    steps: int = Field(default=100, ge=0)
+    warm_up: int = Field(default=0, ge=0)
+    patience: int = Field(default=2, ge=0)
+    batch_size: int = Field(default=128, gt=0)
     augment: Literal["crop", "crop-flip"] | None = None
 
 
@@ -110,7 +112,7 @@ class StudyConfig(_Section):
     fine_tune: FineTuneConfig = FineTuneConfig()
     prune: PruneConfig | None = None
     seeds: tuple[int, ...] = (0,)
-    threads: int | None = Field(None, gt=0)
+    threads: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _check(self) -> "StudyConfig":

@@ -1,13 +1,13 @@
 """What a method ends in: one multitask network, or one network per task, behind the same few questions."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pam_opt.macs import costs
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning import PruneStep, prune
 from pam_opt.study.config import PruneConfig
-from pam_opt.tasks import Group, Task, combinations, distribution
+from pam_opt.tasks import CombinationWeights, Group, Task, combinations, distribution
 from pam_opt.training import Batches, TrainOptions, evaluate, train
 
 
@@ -61,7 +61,7 @@ class System:
         validation: Batches,
         tasks: Sequence[Task],
         config: PruneConfig,
-        weights: Mapping[Iterable[str], float] | None,
+        weights: CombinationWeights | None,
         reference: Mapping[str, float],
         progress: Callable[[PruneStep], None] | None,
     ) -> tuple["System", list[list[PruneStep]]]:
