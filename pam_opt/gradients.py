@@ -6,8 +6,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from pam_opt.errors import DataError, UnsupportedModel
 from pam_opt.network import MultitaskNetwork
-from pam_opt.tasks import Group, Task
+from pam_opt.tasks import Group, Task, combination_key
 
 Place = tuple[int, Group]
 """Layer index and group: where a block of units stands."""
@@ -50,17 +51,46 @@ def loss_gradients(
     -------
     taps : place -> pre-activations (N, units, ...)
     gradients : task -> place -> gradient of the same shape; places that the task does not reach are left out
+
+    Raises
+    ------
+    UnsupportedModel : activations that are not finite; names the layer
+    DataError, TaskError : a loss or gradients that are not finite, and what `Task.mean_loss` refuses
     """
     with torch.enable_grad(), tapped(network) as taps:
         outputs = network(x)
+    for place, values in taps.items():
+        if not torch.isfinite(values).all():
+            raise UnsupportedModel(
+                f"{_who(network)}: activations of {_where(network, place)} hold NaN or infinite values; "
+                "check the weights and the scale of the inputs"
+            )
     places, values = list(taps), list(taps.values())
     gradients: dict[str, dict[Place, Tensor]] = {}
     for task in tasks:
         # The loss is a mean over the batch; times N gives the gradient of each sample's own loss.
         loss = task.mean_loss(outputs[task.name], targets[task.name]) * len(x)
-        found = torch.autograd.grad(loss, values, retain_graph=True, allow_unused=True)
+        if not torch.isfinite(loss):
+            raise DataError(f"task {task.name!r}: its loss is {loss.item()}; check the outputs, the targets and loss=")
+        found = torch.autograd.grad(loss, values, retain_graph=True, allow_unused=True) if values else ()
         gradients[task.name] = {place: g for place, g in zip(places, found, strict=True) if g is not None}
+        for place, gradient in gradients[task.name].items():
+            if not torch.isfinite(gradient).all():
+                raise DataError(
+                    f"task {task.name!r}: the gradient of its loss is not finite at {_where(network, place)}; "
+                    "check loss= and the targets"
+                )
     return {place: value.detach() for place, value in taps.items()}, gradients
+
+
+def _who(network: MultitaskNetwork) -> str:
+    return f"parent {network.tasks[0]!r}" if len(network.tasks) == 1 else "the network"
+
+
+def _where(network: MultitaskNetwork, place: Place) -> str:
+    index, group = place
+    shared = f", group {combination_key(group)!r}," if len(network.tasks) > 1 else ""
+    return f"layer {network.structure.layers[index].name!r}{shared}"
 
 
 def gate_importance(values: Tensor, gradient: Tensor) -> Tensor:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from pam_opt.errors import UnsupportedModel
-from pam_opt.network import GroupLayer, MultitaskNetwork
+from pam_opt.network import GroupLayer, MultitaskNetwork, run_prelude
 from pam_opt.structure import Structure
 from pam_opt.tasks import CombinationWeights, Group, check_known, combination_key, combinations, distribution
 
@@ -105,20 +106,21 @@ def output_positions(structure: Structure, input_shape: Sequence[int] | None = N
     ------
     UnsupportedModel : the shape is missing, or does not fit
     """
-    shape = tuple(input_shape) if input_shape is not None else structure.input_shape
+    shape = input_shape if input_shape is not None else structure.input_shape
     if shape is None:
         raise UnsupportedModel("the network does not remember its input shape; give input_shape=(C, H, W)")
     counts: list[int] = []
     inputs = structure.inputs
     try:
         with torch.device("meta"), torch.no_grad():
-            x = torch.empty(1, *shape)
-            for operation in structure.prelude:
-                x = operation.build(structure.inputs)(x)
+            prelude = nn.Sequential(*(operation.build(structure.inputs) for operation in structure.prelude))
+            x = run_prelude(structure, prelude, torch.empty(1, *shape))
             for layer in structure.layers:
                 block = GroupLayer(layer, inputs, 1).eval()
                 counts.append(block.pre(x).shape[2:].numel())
                 x, inputs = block(x), 1
-    except (RuntimeError, ValueError) as err:
+    except (RuntimeError, ValueError, TypeError, IndexError) as err:
         raise UnsupportedModel(f"input shape {shape} does not fit the network: {err}") from err
+    if 0 in counts:
+        raise UnsupportedModel(f"input shape {shape} does not fit the network: it leaves a layer without positions")
     return counts

@@ -122,9 +122,6 @@ def _observe(network: MultitaskNetwork, x: Tensor, targets: Mapping[str, Tensor]
     taps, gradients = loss_gradients(network, x, targets, [task])
     result = []
     for place, values in taps.items():
-        if not torch.isfinite(values).all():
-            layer = network.structure.layers[place[0]].name
-            raise UnsupportedModel(f"parent {task.name!r}: activations of layer {layer!r} hold NaN or infinite values")
         gradient = gradients[task.name].get(place, torch.zeros_like(values))
         importance = gate_importance(values, gradient) * len(x)
         result.append(_Observation(_rows(values), len(x), _rows(gradient).square().sum(0), importance))
@@ -182,4 +179,10 @@ class _LayerAccumulator:
             (s, t): product.div_(self.count).addr_(centre[s], centre[t], alpha=-1).numpy()
             for (s, t), product in self.products.items()
         }
+        for task, found in units.items():
+            if not all(np.isfinite(array).all() for array in vars(found).values()):
+                raise UnsupportedModel(
+                    f"parent {task!r}: statistics of layer {self.name!r} overflow; check the weights and the scale of "
+                    "the inputs"
+                )
         return LayerStatistics(self.name, self.count // self.samples, units, covariance)

@@ -111,6 +111,22 @@ class MultitaskNetwork(nn.Module):
         """Compute the active groups of one layer from those of the layer before."""
         return {group: block(self.inputs_of(index, group, x, signals)) for group, block in self.blocks(index, active)}
 
+    def enter(self, x: Tensor) -> Tensor:
+        """Check an input and run the prelude: what the first layer reads.
+
+        Raises
+        ------
+        UnsupportedModel : no tensor, or one of the wrong shape, type or device; says which is right
+        """
+        if not isinstance(x, Tensor):
+            raise UnsupportedModel(f"input of type {type(x).__name__} does not fit; the network takes a torch.Tensor")
+        weight = next(self.parameters())
+        if x.device != weight.device:
+            raise UnsupportedModel(f"input on {x.device} does not fit; the network is on {weight.device}: x.to() it")
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise UnsupportedModel(f"input of {x.dtype} does not fit; the network takes {weight.dtype}: x.to() it")
+        return run_prelude(self.structure, self.prelude, x)
+
     def forward(self, x: Tensor, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Run a combination of tasks.
 
@@ -126,12 +142,11 @@ class MultitaskNetwork(nn.Module):
         Raises
         ------
         TaskError : unknown or no task names
-        UnsupportedModel : an input of the wrong shape
+        UnsupportedModel : an input of the wrong shape, type or device
         """
         asked = (tasks,) if isinstance(tasks, str) else tasks
         active = frozenset(self.tasks) if asked is None else check_known(asked, self.tasks)
-        _check_input(self.structure, x)
-        x = self.prelude(x)
+        x = self.enter(x)
         signals: Signals = {}
         for index in range(len(self.layers)):
             signals = self.run_layer(index, x, signals, active)
@@ -143,6 +158,8 @@ def _key(group: Group) -> str:
 
 
 def _check(structure: Structure) -> None:
+    if not structure.layers or len(set(structure.tasks)) < len(structure.tasks):
+        raise PlanError(f"{len(structure.layers)} layers for tasks {list(structure.tasks)}: give a head for each task")
     for index, (layer, widths) in enumerate(zip(structure.layers, structure.widths, strict=True)):
         for group, units in widths.items():
             if units < 1 or not group or not group <= frozenset(structure.tasks):
@@ -159,13 +176,20 @@ def _check(structure: Structure) -> None:
         raise PlanError(f"the last layer must hold one head for each of the tasks {sorted(structure.tasks)}")
 
 
-def _check_input(structure: Structure, x: Tensor) -> None:
-    flat = any(operation.kind == "flatten" for operation in structure.prelude)
-    expected = 4 if structure.layers[0].kind == "conv2d" else 2
-    if flat:
-        matches = x.ndim >= 2 and x[0:1].numel() == structure.inputs
-    else:
-        matches = x.ndim == expected and x.shape[1] == structure.inputs
-    if not matches:
-        wanted = f"(N, {structure.inputs}, H, W)" if expected == 4 else f"(N, {structure.inputs})"
-        raise UnsupportedModel(f"input of shape {tuple(x.shape)} does not fit; the network takes {wanted}")
+def run_prelude(structure: Structure, prelude: nn.Module, x: Tensor) -> Tensor:
+    """Run what stands in front of the first layer, and check that the layer can read what comes out.
+
+    Raises
+    ------
+    UnsupportedModel : an input of the wrong shape; says which is right
+    """
+    dimensions = 4 if structure.layers[0].kind == "conv2d" else 2
+    try:
+        result = prelude(x)
+    except (RuntimeError, ValueError, IndexError):
+        result = None
+    if result is None or result.ndim != dimensions or result.shape[1] != structure.inputs:
+        wanted = f"(N, {structure.inputs}, H, W)" if dimensions == 4 else f"(N, {structure.inputs})"
+        behind = f" behind {', '.join(operation.kind for operation in structure.prelude)}" if structure.prelude else ""
+        raise UnsupportedModel(f"input of shape {tuple(x.shape)} does not fit; the network takes {wanted}{behind}")
+    return result

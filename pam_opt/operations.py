@@ -68,7 +68,7 @@ class Operation:
         kind, settings, features = data["kind"], data["settings"], data["features"]
         if kind not in _KINDS or not set(settings) <= set(_KINDS[kind][1]):
             raise ValueError(f"unknown operation {kind!r} with settings {sorted(settings)}")
-        return cls(kind, settings, int(features))
+        return cls(kind, dict(settings), int(features))
 
 
 def describe(module: nn.Module, features: int = 1) -> Operation | None:

@@ -20,9 +20,11 @@ def convert_parents(
 
     Raises
     ------
-    PlanError : fewer than two parents
+    PlanError : no mapping of task names to modules, or fewer than two parents
     UnsupportedModel : a parent that cannot be traced, or the first difference between two parents, by name
     """
+    if not isinstance(parents, Mapping):
+        raise PlanError(f"parents is a {type(parents).__name__}; map task names to modules: {{'a': net_a, 'b': net_b}}")
     if len(parents) < 2:
         raise PlanError(f"merging needs at least two parents, not {len(parents)}; give one for each task")
     networks = {task: network_of(module, task, input_shape) for task, module in parents.items()}
@@ -40,15 +42,15 @@ def _check_match(first: str, a: MultitaskNetwork, other: str, b: MultitaskNetwor
             f"{pair} take different input: {one.inputs} units into a {one.layers[0].kind} layer, "
             f"{two.inputs} into a {two.layers[0].kind} layer; merge parents of the same kind of input"
         )
-    for left, right in zip(one.layers, two.layers, strict=False):
-        difference = _difference(left, right)
-        if difference:
-            raise UnsupportedModel(f"{pair} differ at layer {left.name!r} / {right.name!r}: {difference}")
     if len(one.layers) != len(two.layers):
         raise UnsupportedModel(
             f"{pair} have different depth: {len(one.layers)} layers and {len(two.layers)}; "
             "only parents of the same depth can be merged"
         )
+    for left, right in zip(one.layers, two.layers, strict=True):
+        difference = _difference(left, right)
+        if difference:
+            raise UnsupportedModel(f"{pair} differ at layer {left.name!r} / {right.name!r}: {difference}")
     if one.prelude != two.prelude:
         raise UnsupportedModel(f"{pair} prepare their input differently: {one.prelude} and {two.prelude}")
 

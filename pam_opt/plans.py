@@ -11,7 +11,7 @@ import numpy as np
 from pam_opt.atomic import write_text
 from pam_opt.errors import PlanError, StorageError
 from pam_opt.structure import Widths, canonical
-from pam_opt.tasks import Group, combination_key
+from pam_opt.tasks import Group, check_name, combination_key
 
 SCHEMA = 1
 
@@ -42,18 +42,23 @@ class LayerPlan:
 
         Raises
         ------
-        PlanError : a unit in two places, a merged unit without members, arrays that do not match
+        PlanError : a unit in two places, a merged unit without members, arrays that do not match, shares that do
+            not sum to 1
         """
         if members.shape != shares.shape or len(members) != len(groups):
             raise PlanError(f"layer {name!r}: members {members.shape}, shares {shares.shape}, {len(groups)} groups")
         if len(members) == 0:
             raise PlanError(f"layer {name!r} would lose all its units; keep at least one for every task")
+        if (members < -1).any():
+            raise PlanError(f"layer {name!r}: a member is {members.min()}; units count from 0, and -1 says none")
         if (members < 0).all(axis=1).any():
             raise PlanError(f"layer {name!r}: a merged unit has no member")
         for column in members.T:
             placed = column[column >= 0]
             if len(np.unique(placed)) < len(placed):
                 raise PlanError(f"layer {name!r}: a unit is placed twice")
+        if not _are_shares(members, shares):
+            raise PlanError(f"layer {name!r}: shares must be at least 0, 0 without a member, and sum to 1 per unit")
         rank = {group: position for position, group in enumerate(canonical(set(groups)))}
         order = np.argsort([rank[group] for group in groups], kind="stable")
         return cls(name, members[order].astype(np.int64), shares[order], tuple(groups[i] for i in order))
@@ -66,6 +71,11 @@ class LayerPlan:
     def rows(self, group: Group) -> np.ndarray:
         """Return the indices of a group's merged units."""
         return np.flatnonzero([member == group for member in self.groups])
+
+
+def _are_shares(members: np.ndarray, shares: np.ndarray) -> bool:
+    # Written so that a NaN fails.
+    return bool((shares >= 0).all() and (shares[members < 0] == 0).all() and np.allclose(shares.sum(axis=1), 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,17 +151,27 @@ class Plan:
             data = json.loads(Path(path).read_text(encoding="utf8"))
             if data["schema"] != SCHEMA:
                 raise ValueError(f"schema {data['schema']}, this version reads {SCHEMA}")
-            tasks = tuple(data["tasks"])
+            tasks = tuple(check_name(name) for name in data["tasks"])
+            if len(set(tasks)) < len(tasks):
+                raise ValueError(f"it names a task twice: {list(tasks)}")
             layers = tuple(
                 LayerPlan.build(
                     layer["name"],
-                    np.array(layer["members"], dtype=np.int64).reshape(-1, len(tasks)),
+                    _whole_numbers(layer["members"]).reshape(-1, len(tasks)),
                     np.array(layer["shares"], dtype=np.float64).reshape(-1, len(tasks)),
-                    [frozenset(key.split("+")) for key in layer["groups"]],
+                    [frozenset(str(key).split("+")) for key in layer["groups"]],
                 )
                 for layer in data["layers"]
             )
-            shape = tuple(data["input_shape"]) if data["input_shape"] else None
-            return cls(tasks, layers, shape, tuple(data["records"]), data["seconds"])
-        except (OSError, ValueError, KeyError, TypeError) as err:
-            raise StorageError(f"{str(path)!r} is not a readable plan: {err}") from err
+            shape = tuple(int(size) for size in data["input_shape"]) if data["input_shape"] else None
+            return cls(tasks, layers, shape, tuple(dict(record) for record in data["records"]), dict(data["seconds"]))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as err:
+            what = f"{type(err).__name__}: {err}"
+            raise StorageError(f"{str(path)!r} is not a readable plan ({what}); save it again") from err
+
+
+def _whole_numbers(values: Any) -> np.ndarray:
+    array = np.array(values)
+    if array.size and array.dtype.kind != "i":
+        raise ValueError("members must be whole numbers")
+    return array.astype(np.int64)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pam_opt.atomic import write_atomic
 from pam_opt.errors import PamOptError, StorageError
+from pam_opt.macs import output_positions
 from pam_opt.network import MultitaskNetwork
 from pam_opt.structure import Structure
 
@@ -46,8 +47,13 @@ def load(path: str | Path) -> MultitaskNetwork:
         with torch.device("meta"):
             network = MultitaskNetwork(structure)
         network.load_state_dict(tensors, assign=True)
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, PamOptError) as err:
-        raise StorageError(f"{str(path)!r} holds no network of pam-opt that fits itself: {err}") from err
+        if len({parameter.dtype for parameter in network.parameters()}) > 1:
+            raise ValueError("its weights are of different types")
+        if structure.input_shape is not None:
+            output_positions(structure)
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, PamOptError) as err:
+        what = f"{type(err).__name__}: {err}"
+        raise StorageError(f"{str(path)!r} holds no network of pam-opt that fits itself ({what}); save it again") from err
     return network.requires_grad_(True).eval()
 
 
@@ -80,4 +86,4 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as err:
-        raise StorageError(f"{str(path)!r} is not a whole safetensors file: {err}") from err
+        raise StorageError(f"{str(path)!r} is not a whole safetensors file: {err}; save it again") from err

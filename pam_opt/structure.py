@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from pam_opt.operations import Operation
-from pam_opt.tasks import Group, combination_key
+from pam_opt.tasks import Group, check_name, combination_key
 
 Widths = dict[Group, int]
 """Number of units of every group of one layer; groups without units are left out."""
@@ -68,13 +68,16 @@ class Layer:
         """Read what `to_json` wrote."""
         if data["kind"] not in ("conv2d", "linear"):
             raise ValueError(f"unknown layer kind {data['kind']!r}")
+        norm = Operation.from_json(data["norm"]) if data["norm"] else None
+        if norm is not None and not norm.is_norm:
+            raise ValueError(f"layer {data['name']!r}: {norm.kind!r} is no batch norm")
         return cls(
             str(data["name"]),
             data["kind"],
             dict(data["settings"]),
             bool(data["bias"]),
             int(data["features"]),
-            Operation.from_json(data["norm"]) if data["norm"] else None,
+            norm,
             tuple(Operation.from_json(operation) for operation in data["post"]),
         )
 
@@ -131,7 +134,7 @@ class Structure:
         """Read what `to_json` wrote."""
         shape = data["input_shape"]
         return cls(
-            tuple(str(name) for name in data["tasks"]),
+            tuple(check_name(name) for name in data["tasks"]),
             int(data["inputs"]),
             tuple(Operation.from_json(operation) for operation in data["prelude"]),
             tuple(Layer.from_json(layer) for layer in data["layers"]),

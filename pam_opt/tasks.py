@@ -2,14 +2,15 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pam_opt.errors import TaskError
+from pam_opt.errors import DataError, TaskError
 
 Group = frozenset[str]
 """The set of tasks that a unit serves, or that is run."""
@@ -18,6 +19,7 @@ CombinationWeights = Mapping[str, float] | Mapping[Group, float] | Mapping[tuple
 """How often each combination is run: task names joined by ``+``, as a set or as a tuple -> weight."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Task:
 
     Raises
     ------
-    TaskError : a bad name, no target rule or more than one, repeated classes
+    TaskError : a bad name, no target rule or more than one, labels that are repeated or no whole numbers
 
     Examples
     --------
@@ -56,19 +58,16 @@ class Task:
     metric: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise TaskError(f"task name {self.name!r}: use letters, digits, '-' and '_' only")
+        check_name(self.name)
         rules = [rule for rule in (self.classes, self.mapping, self.multi_label) if rule is not None]
         if len(rules) != 1:
             raise TaskError(
                 f"task {self.name!r} has {len(rules)} target rules; "
                 "give exactly one of classes=, mapping= and multi_label="
             )
-        if len(rules[0]) == 0:
-            raise TaskError(f"task {self.name!r} lists no class; it needs at least one")
-        listed = self.classes if self.classes is not None else self.multi_label
-        if listed is not None and len(set(listed)) != len(listed):
-            raise TaskError(f"task {self.name!r} lists a class twice: {list(listed)}")
+        _check_labels(self.name, rules[0])
+        _check_counted(self.name, "target class", (self.mapping or {}).values())
+        _check_counted(self.name, "label column", self.multi_label if self.multi_label is not None else ())
 
     @property
     def outputs(self) -> int:
@@ -113,20 +112,108 @@ class Task:
         return labels[:, list(self.multi_label)].float()
 
     def mean_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Evaluate the task's loss, mean over the batch."""
+        """Evaluate the task's loss, mean over the batch.
+
+        Raises
+        ------
+        DataError : a target that does not fit the outputs
+        TaskError : a `loss` that fails, or returns no scalar that depends on the outputs
+        """
         if self.loss is not None:
-            return self.loss(outputs, target)
+            value = self._call("loss", self.loss, outputs, target, ())
+            if outputs.requires_grad and not value.requires_grad:
+                raise TaskError(f"task {self.name!r}: loss= does not depend on the outputs; it must not detach them")
+            return value
+        self._check_target(outputs, target)
         if self.multi_label is not None:
             return functional.binary_cross_entropy_with_logits(outputs, target)
-        return functional.cross_entropy(outputs, target)
+        return functional.cross_entropy(outputs, target.long())
 
     def scores(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Evaluate the task's metric, (N,), one score a sample."""
+        """Evaluate the task's metric, (N,), one score a sample.
+
+        Raises
+        ------
+        DataError : a target that does not fit the outputs
+        TaskError : a `metric` that fails, or returns no finite score for each sample
+        """
         if self.metric is not None:
-            return self.metric(outputs, target)
+            scores = self._call("metric", self.metric, outputs, target, (len(outputs),))
+            if not torch.isfinite(scores).all():
+                raise TaskError(f"task {self.name!r}: metric= gave NaN or infinite scores")
+            return scores
+        self._check_target(outputs, target)
         if self.multi_label is not None:
             return ((outputs > 0) == (target > 0.5)).float().mean(dim=1)
         return (outputs.argmax(dim=1) == target).float()
+
+    def _call(
+        self,
+        what: str,
+        function: Callable[[Tensor, Tensor], Tensor],
+        outputs: Tensor,
+        target: Tensor,
+        shape: tuple[int, ...],
+    ) -> Tensor:
+        """Call the user's loss or metric and check the shape of what it returns."""
+        given = f"outputs {tuple(outputs.shape)} and target {tuple(target.shape)} {target.dtype}"
+        try:
+            value = function(outputs, target)
+        except Exception as err:
+            raise TaskError(f"task {self.name!r}: {what}= failed on {given}: {type(err).__name__}: {err}") from err
+        if not isinstance(value, Tensor) or value.shape != shape:
+            found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise TaskError(f"task {self.name!r}: {what}= returned {found} on {given}; return a tensor of shape {shape}")
+        return value
+
+    def _check_target(self, outputs: Tensor, target: Tensor) -> None:
+        """Refuse a target that the task's own loss and metric would not take, or would misread."""
+        found = f"task {self.name!r}: its target has shape {tuple(target.shape)} and type {target.dtype}"
+        if self.multi_label is not None:
+            if target.shape != outputs.shape or not target.is_floating_point():
+                raise DataError(f"{found}; give zeros and ones as floats of shape {tuple(outputs.shape)}")
+            return
+        if target.ndim != 1 or target.dtype not in _INTEGERS:
+            raise DataError(f"{found}; give class numbers (N,) as int64")
+        least, greatest = (int(end) for end in target.aminmax())
+        if least < 0 or greatest >= outputs.shape[1]:
+            wrong = least if least < 0 else greatest
+            raise DataError(
+                f"task {self.name!r}: its target has class {wrong}, but the head has {outputs.shape[1]} outputs, "
+                f"for classes 0 to {outputs.shape[1] - 1}; correct the targets or the head"
+            )
+
+
+def check_name(name: object) -> str:
+    """Return a task's name after checking that it can be a key in results and a part of file names.
+
+    Raises
+    ------
+    TaskError : anything but letters, digits, ``-`` and ``_``
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise TaskError(f"task name {name!r}: use letters, digits, '-' and '_' only")
+    return name
+
+
+def _check_labels(name: str, rule: object) -> None:
+    """Check that a target rule lists whole numbers, each once."""
+    if not isinstance(rule, Collection) or isinstance(rule, str):
+        raise TaskError(f"task {name!r}: give its labels as a list or range, such as range(5), not {rule!r}")
+    if len(rule) == 0:
+        raise TaskError(f"task {name!r} lists no class; it needs at least one")
+    wrong = [label for label in rule if not isinstance(label, Integral)]
+    if wrong:
+        raise TaskError(f"task {name!r} lists {wrong[0]!r}; labels are whole numbers")
+    if len(set(rule)) != len(rule):
+        raise TaskError(f"task {name!r} lists a class twice: {list(rule)}")
+
+
+def _check_counted(name: str, what: str, numbers: Iterable[object]) -> None:
+    """Check whole numbers that count places: classes of a head, columns of labels."""
+    wrong = [number for number in numbers if not isinstance(number, Integral) or number < 0]
+    if wrong:
+        raise TaskError(f"task {name!r}: {what} {wrong[0]!r} is impossible; they are whole numbers counted from 0")
 
 
 def check_tasks(tasks: Sequence[Task], parents: Iterable[str] | None = None) -> tuple[Task, ...]:
@@ -134,15 +221,20 @@ def check_tasks(tasks: Sequence[Task], parents: Iterable[str] | None = None) -> 
 
     Raises
     ------
-    TaskError : duplicate names; a task without a parent or a parent without a task
+    TaskError : no tasks, or what is no `Task`; duplicate names; a task without a parent or a parent without a task
     """
+    strangers = [task for task in tasks if not isinstance(task, Task)]
+    if strangers or len(tasks) == 0:
+        found = f"holds {strangers[0]!r}" if strangers else "is empty"
+        raise TaskError(f"tasks= {found}; give a list of pam_opt.Task, one for each head")
     names = [task.name for task in tasks]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise TaskError(f"duplicate task names {repeated}: give every task a name of its own")
     if parents is not None and set(parents) != set(names):
+        given = sorted(name if isinstance(name, str) else type(name).__name__ for name in parents)
         raise TaskError(
-            f"tasks {sorted(names)} and parents {sorted(parents)} do not match: "
+            f"tasks {sorted(names)} and parents {given} do not match: "
             "give one parent for every task, under the task's name"
         )
     return tuple(tasks)
@@ -170,18 +262,20 @@ def distribution(names: Iterable[str], weights: CombinationWeights | None = None
 
     Raises
     ------
-    TaskError : unknown task names, an empty combination, negative weights or all of them zero
+    TaskError : no mapping, unknown task names, an empty combination, negative weights or all of them zero
     """
     known = frozenset(names)
     if weights is None:
         every = combinations(known)
         return dict.fromkeys(every, 1 / len(every))
+    if not isinstance(weights, Mapping):
+        raise TaskError(f"combinations= is a {type(weights).__name__}; map combinations to weights, as {{'a+b': 1.0}}")
     result: dict[Group, float] = {}
     for combination, weight in weights.items():
         chosen = frozenset(combination.split("+") if isinstance(combination, str) else combination)
         check_known(chosen, known)
-        if not 0 <= weight < float("inf"):
-            raise TaskError(f"combination {combination_key(chosen)!r} has weight {weight}; weights are >= 0")
+        if not isinstance(weight, Real) or not 0 <= weight < float("inf"):
+            raise TaskError(f"combination {combination_key(chosen)!r} has weight {weight!r}; weights are numbers >= 0")
         result[chosen] = result.get(chosen, 0.0) + float(weight)
     total = sum(result.values())
     if total <= 0:

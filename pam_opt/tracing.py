@@ -9,8 +9,10 @@ import networkx as nx
 import torch
 from torch import fx, nn
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
 
 from pam_opt.errors import UnsupportedModel
+from pam_opt.macs import output_positions
 from pam_opt.network import MultitaskNetwork
 from pam_opt.operations import Operation, describe
 from pam_opt.structure import Layer, Structure
@@ -81,9 +83,11 @@ def network_of(module: nn.Module, task: str, input_shape: tuple[int, ...] | None
 
     Raises
     ------
-    UnsupportedModel : see `trace`; or weights that are not finite
+    UnsupportedModel : see `trace`; weights without values or not finite; an `input_shape` that does not fit
     """
     who = f"parent {task!r}"
+    if not isinstance(module, nn.Module):
+        raise UnsupportedModel(f"{who} is a {type(module).__name__}; give a torch.nn.Module")
     _check_finite(module, who)
     graph = trace(module, who)
     group = frozenset({task})
@@ -94,16 +98,29 @@ def network_of(module: nn.Module, task: str, input_shape: tuple[int, ...] | None
     )
     for index, layer in enumerate(layers):
         block = network.block(index, group)
-        block.operation.load_state_dict(graph.writer(layer.name).state_dict())
+        _copy_weights(graph.writer(layer.name), block.operation)
         for place, norm in graph.norms[layer.name].items():
             target = block.norm if place == "norm" else block.post[int(place)]
             assert target is not None
             target.load_state_dict(norm.state_dict())
+    if input_shape is not None:
+        output_positions(network.structure)
     return network.train(module.training)
+
+
+@torch.no_grad()
+def _copy_weights(source: nn.Conv2d | nn.Linear, target: nn.Conv2d | nn.Linear) -> None:
+    """Copy the weights as they act, which parametrised modules (`weight_norm`) do not store as such."""
+    target.weight.copy_(source.weight)
+    if source.bias is not None:
+        assert target.bias is not None
+        target.bias.copy_(source.bias)
 
 
 def _check_finite(module: nn.Module, who: str) -> None:
     for name, tensor in module.state_dict().items():
+        if is_lazy(tensor) or tensor.is_meta:
+            raise UnsupportedModel(f"{who}: weight {name!r} has no values yet; run the module once or load its weights")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise UnsupportedModel(f"{who}: weight {name!r} holds NaN or infinite values; train it again or repair it")
 
@@ -271,6 +288,8 @@ class _ChainBuilder:
     def _add_layer(self, name: str, module: nn.Conv2d | nn.Linear) -> None:
         if name in self.graph:
             self._refuse(name, module, "runs twice; shared modules are not supported")
+        if 0 in module.weight.shape:
+            self._refuse(name, module, f"has weights of shape {tuple(module.weight.shape)}: no units, or none to read")
         inputs, units, layer = self._describe_layer(name, module)
         if self.current is None:
             self.inputs = inputs

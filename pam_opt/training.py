@@ -1,14 +1,16 @@
 """Training, fine-tuning and evaluation on any number of tasks, with one seeded loop."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from pam_opt.errors import DataError
+from pam_opt.data import checked
+from pam_opt.errors import DataError, PlanError, TaskError
 from pam_opt.tasks import Task
 
 Batch = tuple[Tensor, Mapping[str, Tensor]]
@@ -72,18 +74,25 @@ def train(
 
     Raises
     ------
-    DataError : a loss that is not finite, or no batches
+    DataError : a loss that is not finite, a batch that does not fit, or no batches
+    PlanError : `steps` that are no whole number of at least 0
+    TaskError : no task, a task that the network does not have, a loss that fails
     """
     options = options or TrainOptions()
+    if not isinstance(steps, Integral) or steps < 0:
+        raise PlanError(f"steps is {steps!r}; give a whole number of at least 0")
+    if not tasks:
+        raise TaskError("training: there is no task to train on; give at least one")
     if steps == 0:
         return
     optimiser = _optimiser(network, options)
     schedule = _schedule(optimiser, options, steps)
     network.train()
-    for step, (x, targets) in enumerate(_repeat(batches, steps), start=1):
+    for step, (x, targets) in enumerate(_repeat(batches, tasks, steps), start=1):
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
             outputs = network(x)
-        loss = torch.stack([task.mean_loss(outputs[task.name].float(), targets[task.name]) for task in tasks]).mean()
+        losses = [task.mean_loss(_answer(outputs, task).float(), targets[task.name]) for task in tasks]
+        loss = torch.stack(losses).mean()
         if not torch.isfinite(loss):
             raise DataError(
                 f"training: the loss is {loss.item()} at step {step}; lower the learning rate or check the data"
@@ -98,22 +107,21 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, batches: Iterable[Batch], tasks: Sequence[Task]) -> dict[str, float]:
+def evaluate(network: nn.Module, batches: Batches, tasks: Sequence[Task]) -> dict[str, float]:
     """Return every task's mean metric, in evaluation mode.
 
     Raises
     ------
-    DataError : no batches
+    DataError : no batches, or a batch that does not fit
+    TaskError : a task that the network does not have, a metric that fails
     """
     totals, count = dict.fromkeys((task.name for task in tasks), 0.0), 0
     with evaluation_mode(network):
-        for x, targets in batches:
+        for x, targets in checked(batches, list(totals), what="evaluation"):
             outputs = network(x)
             count += len(x)
             for task in tasks:
-                totals[task.name] += task.scores(outputs[task.name], targets[task.name]).sum().item()
-    if count == 0:
-        raise DataError("evaluation: there are no batches")
+                totals[task.name] += task.scores(_answer(outputs, task), targets[task.name]).sum().item()
     return {name: total / count for name, total in totals.items()}
 
 
@@ -130,17 +138,20 @@ def evaluation_mode(*networks: nn.Module) -> Iterator[None]:
             network.train(mode)
 
 
-def _repeat(batches: Batches, steps: int) -> Iterator[Batch]:
-    done = 0
+def _answer(outputs: Mapping[str, Tensor], task: Task) -> Tensor:
+    if task.name not in outputs:
+        raise TaskError(f"the network has no task {task.name!r}; its tasks are {sorted(outputs)}")
+    return outputs[task.name]
+
+
+def _repeat(batches: Batches, tasks: Sequence[Task], steps: int) -> Iterator[Batch]:
+    names, done = [task.name for task in tasks], 0
     while done < steps:
-        before = done
-        for batch in batches:
+        for batch in checked(batches, names, what="training"):
             if done == steps:
                 return
             done += 1
             yield batch
-        if done == before:
-            raise DataError("training: there are no batches (or a generator ran out; give a list or a DataLoader)")
 
 
 def _optimiser(network: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:

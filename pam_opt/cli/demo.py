@@ -20,7 +20,7 @@ DEMO = {
     "family": {"name": "lenet5", "options": {"widths": [8, 16, 64, 32]}},
     "parents": {"epochs": 30, "batch_size": 32, "learning_rate": 0.005},
     "merge": {"calibration": 1000},
-    "methods": ["separate", "all-shared", "random", "select", "greedy", "optimal"],
+    "methods": ["separate", "all-shared", "random", "select", "greedy", "optimal", "half"],
     "fine_tune": {"epochs": [6], "batch_size": 32, "learning_rate": 0.003},
     "prune": {
         "max_drop": 0.02,

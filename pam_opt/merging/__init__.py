@@ -1,6 +1,8 @@
 """Merge parents by a plan into one multitask network."""
 
+import math
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Literal, get_args
 
 import torch
@@ -28,7 +30,7 @@ def merge(
     weights: Weights = "refit",
     calibration: Batches | None = None,
     target: Literal["mean", "keep"] = "mean",
-    ridge: float = RefitOptions.ridge,
+    ridge: float | None = None,
     reestimate: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -45,14 +47,15 @@ def merge(
         on the merged network's own activations, which makes up for what merging and cut edges changed
     calibration : re-iterable batches for ``refit`` and `reestimate`; targets are not used
     target : ``mean`` fits a merged unit to the share-weighted mean of its members, ``keep`` to the largest one
-    ridge : pull of ``refit`` towards the average, relative to the inputs' mean square
+    ridge : pull of ``refit`` towards the average, relative to the inputs' mean square; None chooses it for each
+        group of each layer on a held-out fifth of the calibration samples
     reestimate : run the calibration data through afterwards to set the batch norms' running statistics anew,
         which changes the function (REPAIR [1]_); ``refit`` needs no such repair
     progress : called with (layers done, layers)
 
     Raises
     ------
-    PlanError : a plan that does not fit, or ``refit`` without calibration data
+    PlanError : a plan that does not fit, options out of range, or ``refit`` without calibration data
     UnsupportedModel, DataError : see `pam_opt.plan`
 
     References
@@ -61,10 +64,18 @@ def merge(
     """
     if weights not in get_args(Weights):
         raise PlanError(f"weights={weights!r} is unknown; choose from {list(get_args(Weights))}")
+    if target not in ("mean", "keep"):
+        raise PlanError(f"target={target!r} is unknown; choose from ['mean', 'keep']")
+    if ridge is not None and not (isinstance(ridge, Real) and 0 <= ridge < math.inf):
+        raise PlanError(f"ridge {ridge!r} must be a number of at least 0, or None to have it chosen")
     if calibration is None and (weights == "refit" or reestimate):
         raise PlanError("weights='refit' and reestimate=True need calibration=; pass batches or weights='average'")
     converted = convert_parents(parents, plan.input_shape)
-    converted = {task: converted[task] for task in plan.tasks if task in converted}
+    if set(parents) != set(plan.tasks):
+        raise PlanError(
+            f"the plan is for tasks {sorted(plan.tasks)}, the parents are {sorted(parents)}; make the plan from these"
+        )
+    converted = {task: converted[task] for task in plan.tasks}
     heads = heads_plan(converted, next(iter(converted.values())).structure.layers[-1].name)
     layers = [*plan.layers, heads]
     network = MultitaskNetwork.blank(merged_structure(converted, plan, layers)).eval()

@@ -8,18 +8,22 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pam_opt.data import checked
+from pam_opt.errors import DataError
 from pam_opt.folding import Folded, NormState, fold, norm_state, unfold
-from pam_opt.network import GroupLayer, MultitaskNetwork, Signals
+from pam_opt.merging.rows import append_one, input_rows, unit_rows
+from pam_opt.network import MultitaskNetwork, Signals
 from pam_opt.plans import LayerPlan
 from pam_opt.structure import Layer, canonical
 from pam_opt.tasks import Group
 from pam_opt.training import Batches, evaluation_mode
 
-_ROWS_PER_VALUE = 20
+_ROWS_PER_VALUE = 30
 """Rows of the regression per input value; more positions than that are not needed and cost time."""
+
+_RIDGES = (1e-2, 1e-1, 1.0, 1e-3, 1e-4)  # the first wins where nothing could be held out
+_HELD_OUT = 5  # one sample in so many
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class RefitOptions:
     """Say how to refit; see `pam_opt.merge`."""
 
     target: Literal["mean", "keep"] = "mean"
-    ridge: float = 1e-3
+    ridge: float | None = None
     seed: int = 0
 
 
@@ -45,7 +49,10 @@ def refit(
     With inputs x of a layer (a constant appended), targets y of its units and present weights w, the new
     weights are ``w + argmin_d sum |y - (w + d) x|^2 + ridge |d|^2``: ridge least squares that pulls towards
     the averaged weights, so units whose inputs say nothing stay as they are. Each group reads only the inputs
-    that the lattice allows.
+    that the lattice allows. Where the options leave the ridge open, each group of each layer takes the one of
+    five that predicts a held-out fifth of the samples best, and is then fitted to all of them.
+
+    The signals of one layer are kept for all calibration samples, so that no layer is computed twice.
 
     Parameters
     ----------
@@ -53,19 +60,70 @@ def refit(
     parents : task -> network of one task, in the order of the plan's columns
     layers : the plan of every layer, heads included
     """
-    samples = sum(len(x) for x, _ in checked(calibration, (), what="calibration"))
     with evaluation_mode(network, *parents.values()):
+        batches = [
+            _Stream(network.enter(x), {}, {task: {} for task in parents}, {})
+            for x, _ in checked(calibration, (), what="calibration")
+        ]
         for index in range(len(layers)):
-            fit = _LayerFit(network, parents, layers[index], index, samples, options)
-            for x, _ in calibration:
-                fit.add(x)
+            fit = _LayerFit(network, parents, layers[index], index, sum(len(batch.x) for batch in batches), options)
+            for batch in batches:
+                fit.add(batch)
             fit.write()
+            for batch in batches:
+                batch.advance(network, parents, index)
             if progress:
                 progress(index + 1, len(layers))
 
 
+@dataclass
+class _Stream:
+    """One batch on its way through all networks, in front of the same layer of each."""
+
+    x: Tensor
+    merged: Signals
+    parents: dict[str, Signals]
+    targets: dict[str, Tensor]
+
+    def observe(self, parents: Mapping[str, MultitaskNetwork], index: int) -> None:
+        """Compute the parents' pre-activations of the layer."""
+        for task, parent in parents.items():
+            group = frozenset({task})
+            inputs = parent.inputs_of(index, group, self.x, self.parents[task])
+            self.targets[task] = parent.block(index, group).pre(inputs)
+
+    def advance(self, network: MultitaskNetwork, parents: Mapping[str, MultitaskNetwork], index: int) -> None:
+        """Move behind the layer."""
+        self.merged = network.run_layer(index, self.x, self.merged, frozenset(network.tasks))
+        for task, parent in parents.items():
+            group = frozenset({task})
+            self.parents[task] = {group: parent.block(index, group).post(self.targets.pop(task))}
+
+
+class _Moments:
+    """Sums of inputs x (a constant appended) and residuals r: x'x, and x'r for every group."""
+
+    def __init__(self, values: int, layer: str) -> None:
+        self.layer = layer
+        self.gram = torch.zeros(values + 1, values + 1, dtype=torch.float64)
+        self.right: dict[Group, Tensor] = {}
+        self.rows = 0
+
+    def add(self, inputs: Tensor, residuals: Mapping[Group, Tensor]) -> None:
+        self.gram += inputs.T @ inputs
+        self.rows += len(inputs)
+        for group, residual in residuals.items():
+            self.right[group] = self.right.get(group, 0.0) + (inputs.T @ residual).double()
+
+    def __add__(self, other: "_Moments") -> "_Moments":
+        total = _Moments(len(self.gram) - 1, self.layer)
+        total.gram, total.rows = self.gram + other.gram, self.rows + other.rows
+        total.right = {group: right + other.right[group] for group, right in self.right.items()}
+        return total
+
+
 class _LayerFit:
-    """The normal equations of one layer: one Gram matrix of all its inputs, one right-hand side per group."""
+    """The regressions of one layer: one Gram matrix of all its inputs, one right-hand side per group."""
 
     def __init__(
         self,
@@ -76,89 +134,69 @@ class _LayerFit:
         samples: int,
         options: RefitOptions,
     ) -> None:
-        self.network, self.parents, self.plan, self.index, self.options = (
-            network,
-            parents,
-            plan,
-            index,
-            options,
-        )
+        self.network, self.parents, self.plan, self.index, self.options = network, parents, plan, index, options
         self.layer: Layer = network.structure.layers[index]
         self.sources = [] if index == 0 else canonical(network.structure.widths[index - 1])
         units = sum(network.structure.widths[index - 1].values()) if index else network.structure.inputs
         self.values = units * self.layer.kernel_area
         self.positions = math.ceil(_ROWS_PER_VALUE * self.values / samples)
         self.generator = torch.Generator().manual_seed(options.seed)
-        self.gram = torch.zeros(self.values + 1, self.values + 1, dtype=torch.float64)
-        self.right: dict[Group, Tensor] = {}
-        self.rows = 0
+        self.fitted, self.held = (_Moments(self.values, self.layer.name) for _ in range(2))
         self.shares = _target_shares(plan, options.target)
 
-    def add(self, x: Tensor) -> None:
-        x = self.network.prelude(x)
-        everything = frozenset(self.network.tasks)
-        signals: Signals = {}
-        for index in range(self.index):
-            signals = self.network.run_layer(index, x, signals, everything)
-        joined = torch.cat([signals[group] for group in self.sources], dim=1) if self.sources else x
-        targets = [self._parent_rows(task, x) for task in self.network.tasks]
-        block_outputs = {
-            group: block.pre(self.network.inputs_of(self.index, group, x, signals))
+    def add(self, batch: _Stream) -> None:
+        batch.observe(self.parents, self.index)
+        outputs = {
+            group: block.pre(self.network.inputs_of(self.index, group, batch.x, batch.merged))
             for group, block in self.network.blocks(self.index)
         }
-        chosen = self._choose(next(iter(block_outputs.values())))
-        inputs = _append_one(_input_rows(joined, self.layer, chosen))
-        self.gram += inputs.T @ inputs
-        self.rows += len(inputs)
-        for group, output in block_outputs.items():
+        joined = torch.cat([batch.merged[group] for group in self.sources], dim=1) if self.sources else batch.x
+        chosen = self._choose(next(iter(outputs.values())))
+        inputs = append_one(input_rows(joined, self.layer, chosen))
+        targets = [unit_rows(batch.targets[task], chosen) for task in self.parents]
+        residuals = {}
+        for group, output in outputs.items():
             rows = self.plan.rows(group)
-            wanted = _mixed_rows(
-                [_rows(target, chosen) for target in targets], self.plan.members[rows], self.shares[rows]
-            )
-            product = (inputs.T @ (wanted - _rows(output, chosen))).double()
-            self.right[group] = self.right.get(group, 0.0) + product
+            wanted = _mixed_rows(targets, self.plan.members[rows], self.shares[rows])
+            residuals[group] = wanted - unit_rows(output, chosen)
+        cut = len(inputs) // len(batch.x) * (len(batch.x) - len(batch.x) // _HELD_OUT)
+        self.fitted.add(inputs[:cut], {group: residual[:cut] for group, residual in residuals.items()})
+        self.held.add(inputs[cut:], {group: residual[cut:] for group, residual in residuals.items()})
 
     def write(self) -> None:
         intercept = self.layer.bias or self.layer.norm is not None
+        everything = self.fitted + self.held
         for group, block in self.network.blocks(self.index):
             columns = self._columns(group)
-            if intercept:
-                columns = torch.cat([columns, torch.tensor([self.values])])
-            gram = self.gram[columns][:, columns]
-            step = _ridge_step(gram, self.right[group][columns], self.options.ridge, intercept)
-            self._update(block, columns, step, intercept)
+            read = torch.cat([columns, torch.tensor([self.values])]) if intercept else columns
+            ridge = self._ridge(group, read, intercept)
+            step = _ridge_step(everything, group, read, ridge, intercept)
+            weight_step, bias_step = (step[:-1], step[-1]) if intercept else (step, torch.zeros(step.shape[1]))
+            folded = fold(block, self.layer)
+            weight = folded.weight + weight_step.T.reshape(folded.weight.shape)
+            fitted, state = Folded(weight, folded.bias + bias_step), norm_state(block)
+            unfold(block, fitted, _observed_norm(everything, fitted, columns, state) if state else None)
 
-    def _update(self, block: GroupLayer, columns: Tensor, step: Tensor, intercept: bool) -> None:
-        folded, state = fold(block, self.layer), norm_state(block)
-        weight_step, bias_step = (step[:-1], step[-1]) if intercept else (step, torch.zeros(step.shape[1]))
-        weight = folded.weight + weight_step.T.reshape(folded.weight.shape)
-        fitted = Folded(weight, folded.bias + bias_step)
-        if state is not None:
-            state = self._observed_norm(fitted, columns[:-1], state)
-        unfold(block, fitted, state)
+    def _ridge(self, group: Group, read: Tensor, intercept: bool) -> float:
+        """Return the ridge asked for, or the one that predicts the held-out samples best."""
+        if self.options.ridge is not None:
+            return self.options.ridge
+        gram, right = self.held.gram[read][:, read], self.held.right[group][read]
 
-    def _observed_norm(self, fitted: Folded, columns: Tensor, state: NormState) -> NormState:
-        """Write the norm so that batch statistics in training agree with the running ones."""
-        mean = self.gram[columns, -1] / self.rows
-        covariance = self.gram[columns][:, columns] / self.rows - torch.outer(mean, mean)
-        weight = fitted.weight.flatten(1)
-        variance = ((weight @ covariance) * weight).sum(1).clamp(min=0)
-        return NormState(state.variance, variance.sqrt(), fitted.bias + weight @ mean)
+        def held_out_error(ridge: float) -> float:
+            step = _ridge_step(self.fitted, group, read, ridge, intercept)
+            return float((step * (gram @ step - 2 * right)).sum())
+
+        return min(_RIDGES, key=held_out_error)
 
     def _columns(self, group: Group) -> Tensor:
         """Find the Gram matrix's columns that `group` may read."""
         if not self.sources:
             return torch.arange(self.values)
         widths = self.network.structure.widths[self.index - 1]
-        allowed = [torch.full((widths[source] * self.layer.kernel_area,), group <= source) for source in self.sources]
+        area = self.layer.kernel_area
+        allowed = [torch.full((widths[source] * area,), group <= source) for source in self.sources]
         return torch.cat(allowed).nonzero().flatten()
-
-    def _parent_rows(self, task: str, x: Tensor) -> Tensor:
-        parent, group = self.parents[task], frozenset({task})
-        signals: Signals = {}
-        for index in range(self.index):
-            signals = parent.run_layer(index, x, signals, group)
-        return parent.block(self.index, group).pre(parent.inputs_of(self.index, group, x, signals))
 
     def _choose(self, output: Tensor) -> Tensor | None:
         """Draw the positions of this batch; None takes all."""
@@ -166,6 +204,15 @@ class _LayerFit:
         if self.positions >= count:
             return None
         return torch.randperm(count, generator=self.generator)[: self.positions]
+
+
+def _observed_norm(moments: _Moments, fitted: Folded, columns: Tensor, state: NormState) -> NormState:
+    """Write the norm so that batch statistics in training agree with the running ones."""
+    mean = moments.gram[columns, -1] / moments.rows
+    covariance = moments.gram[columns][:, columns] / moments.rows - torch.outer(mean, mean)
+    weight = fitted.weight.flatten(1)
+    variance = ((weight @ covariance) * weight).sum(1).clamp(min=0)
+    return NormState(state.variance, variance.sqrt(), fitted.bias + weight @ mean)
 
 
 def _target_shares(plan: LayerPlan, target: str) -> np.ndarray:
@@ -186,52 +233,20 @@ def _mixed_rows(targets: Sequence[Tensor], members: np.ndarray, shares: np.ndarr
     return total
 
 
-def _rows(values: Tensor, chosen: Tensor | None) -> Tensor:
-    """Turn (N, units, ...) into (N x chosen positions, units)."""
-    if values.ndim == 2:
-        return values
-    flat = values.flatten(2)
-    flat = flat if chosen is None else flat[:, :, chosen]
-    return flat.transpose(1, 2).reshape(-1, values.shape[1])
-
-
-def _input_rows(x: Tensor, layer: Layer, chosen: Tensor | None) -> Tensor:
-    """Return what each output position reads, (N x chosen positions, inputs x area)."""
-    if layer.kind == "linear":
-        return x
-    settings = layer.settings
-    kernel, dilation = settings["kernel_size"], settings["dilation"]
-    x = functional.pad(x, _padding(settings))
-    return _rows(functional.unfold(x, kernel, dilation=dilation, stride=settings["stride"]), chosen)
-
-
-def _padding(settings: Mapping[str, object]) -> list[int]:
-    """Return (left, right, top, bottom) as ``functional.pad`` takes them."""
-    padding = settings["padding"]
-    if isinstance(padding, str):
-        if padding == "valid":
-            return [0, 0, 0, 0]
-        kernel, dilation = settings["kernel_size"], settings["dilation"]
-        assert isinstance(kernel, list)
-        assert isinstance(dilation, list)
-        totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-        return [totals[1] // 2, totals[1] - totals[1] // 2, totals[0] // 2, totals[0] - totals[0] // 2]
-    assert isinstance(padding, list)
-    return [padding[1], padding[1], padding[0], padding[0]]
-
-
-def _append_one(rows: Tensor) -> Tensor:
-    return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
-
-
-def _ridge_step(gram: Tensor, right: Tensor, ridge: float, intercept: bool) -> Tensor:
-    """Solve (G + ridge * mean(diag G) I) d = r, the constant left free."""
+def _ridge_step(moments: _Moments, group: Group, read: Tensor, ridge: float, intercept: bool) -> Tensor:
+    """Solve (G + ridge * mean(diag G) I) d = r on the columns `read`, the constant left free."""
+    gram, right = moments.gram[read][:, read], moments.right[group][read]
     size = len(gram) - intercept
-    diagonal = gram.diagonal()[:size]
-    mean = float(diagonal.mean()) if size else 0.0
+    mean = float(gram.diagonal()[:size].mean())
     # Inputs that never fire leave a zero row; the pull makes the system definite whatever they are.
     pull = torch.full((len(gram),), max(ridge * mean, 1e-12 * max(mean, 1.0)), dtype=torch.float64)
     if intercept:
-        pull[-1] = 1e-9 * gram[-1, -1]
-    factor = torch.linalg.cholesky(gram + torch.diag(pull))
-    return torch.cholesky_solve(right, factor)
+        pull[-1] = 1e-9 * max(1.0, float(gram[-1, -1]))
+    factor, failed = torch.linalg.cholesky_ex(gram + torch.diag(pull))
+    step = torch.cholesky_solve(right, factor)
+    if failed or not torch.isfinite(step).all():
+        raise DataError(
+            f"layer {moments.layer!r}: the least squares of weights='refit' overflow or are singular; scale the "
+            "calibration inputs, raise ridge= or use weights='average'"
+        )
+    return step

@@ -6,6 +6,7 @@ To add a planner: write a file with a function (Request) -> (layer plans, record
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 
 from torch import nn
 
@@ -79,6 +80,7 @@ def plan(
         if calibration is None:
             raise PlanError("plan needs calibration batches, or statistics= of an earlier measure()")
         statistics = measure(ordered, calibration, tasks=tasks)
+    _check_statistics(statistics, converted)
     request = Request(
         converted,
         statistics,
@@ -107,8 +109,8 @@ def _shares(share: float | Mapping[str, float], parent: MultitaskNetwork) -> dic
         raise PlanError(f"share= names the layers {unknown}; the layers are {names}")
     shares = {name: share.get(name, 1.0) for name in names}
     for name, value in shares.items():
-        if not 0.0 <= value <= 1.0:
-            raise PlanError(f"share {value} of layer {name!r} is outside [0, 1]")
+        if not isinstance(value, Real) or not 0.0 <= value <= 1.0:
+            raise PlanError(f"share {value!r} of layer {name!r} is outside [0, 1]")
     return shares
 
 
@@ -122,5 +124,19 @@ def _check_loss_budget(budget: float | None, cost: str) -> None:
 
 
 def _check_fraction(name: str, value: float | None) -> None:
-    if value is not None and not 0.0 < value < math.inf:
-        raise PlanError(f"{name} {value} must be above 0")
+    if value is not None and not (isinstance(value, Real) and 0.0 < value < math.inf):
+        raise PlanError(f"{name} {value!r} must be a number above 0")
+
+
+def _check_statistics(statistics: Statistics, parents: Mapping[str, MultitaskNetwork]) -> None:
+    """Refuse statistics of other parents: other tasks, depth or widths."""
+    measured = [{task: len(units.mean) for task, units in layer.units.items()} for layer in statistics.layers]
+    depth = len(next(iter(parents.values())).structure.layers) - 1
+    given = [
+        {task: sum(parent.structure.widths[index].values()) for task, parent in parents.items()}
+        for index in range(depth)
+    ]
+    if measured != given:
+        raise PlanError(
+            f"statistics= are of other parents: units per layer {measured}, the parents have {given}; measure these"
+        )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from pam_opt.atomic import write_atomic
 from pam_opt.report.table import Results
@@ -61,8 +62,8 @@ def groups_per_layer(results: Results) -> Figure | None:
     merged = {name: cell for name, cell in results["methods"].items() if not name.startswith("separate")}
     if not merged:
         return None
-    shown = dict(list(reversed(merged.items()))[:3])
-    figure = Figure(figsize=(3.4 * len(shown) + 1.2, 3.6), layout="constrained")
+    shown = dict(list(merged.items())[-3:])
+    figure = Figure(figsize=(3.0 * len(shown) + 1.6, 3.8), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     groups = sorted(
         {group for cell in shown.values() for layer in cell["layers"][:-1] for group in layer["groups"]},
@@ -74,31 +75,43 @@ def groups_per_layer(results: Results) -> Figure | None:
     panels[0].set_ylabel("units in the layer")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, title="serves", frameon=False, fontsize=8, loc="outside right upper")
-    figure.suptitle("Which tasks the units of each layer serve", x=0.01, ha="left")
+    figure.suptitle("Which tasks the units of each layer serve, after pruning", x=0.01, ha="left")
     return figure
 
 
 def accuracy_while_pruning(results: Results) -> Figure | None:
-    """Draw the worst drop of any task below its parent against E[C], step by step; the result as a larger mark."""
+    """Draw mean validation accuracy against E[C], step by step; large marks are the networks that were kept.
+
+    Lines join the steps within the allowed drop; small crosses are steps that were taken back.
+    """
     cells = {name: cell for name, cell in results["methods"].items() if len(cell["history"]) == 1}
     if not cells:
         return None
-    figure, axes = _figure(7.0, 3.8)
-    for number, (name, cell) in enumerate(cells.items()):
+    figure, axes = _figure(7.4, 4.0)
+    for name, cell in cells.items():
         (history,) = cell["history"]
-        costs = [step["expected_macs"] / 1e3 for step in history]
-        accuracy = [100 * statistics.mean(step["accuracy"].values()) for step in history]
+        number = list(results["methods"]).index(name)
         colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
-        axes.plot(costs, accuracy, color=colour, marker=marker, markersize=3, linewidth=1.2, label=name)
-        kept = [place for place, step in enumerate(history) if step["within"]]
-        if kept:
-            axes.plot(costs[kept[-1]], accuracy[kept[-1]], marker=marker, color=colour, markersize=9)
+        back = [_point(step) for step in history if not step["within"]]
+        kept = [_point(step) for step in history if step["within"]]
+        axes.plot(*_columns(back), linestyle="", marker="x", markersize=4, color=colour, alpha=0.45)
+        axes.plot(*_columns(kept), color=colour, marker=marker, markersize=3, linewidth=1.3, label=name)
+        axes.plot(*_columns(kept[-1:]), linestyle="", marker=marker, color=colour, markersize=9)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_xlabel("expected cost of one sample, E[C] (kMAC)")
-    axes.set_ylabel("mean accuracy on validation (%)")
-    axes.set_title("Accuracy while pruning; large marks are the networks that were kept", loc="left", fontsize=10)
+    axes.set_ylabel("accuracy on validation, mean of tasks (%)")
+    axes.set_title("Accuracy while pruning: large marks were kept, crosses taken back", loc="left", fontsize=11)
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def _point(step: dict) -> tuple[float, float]:
+    return step["expected_macs"] / 1e3, 100 * statistics.mean(step["accuracy"].values())
+
+
+def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
 
 
 def _stack(axes: Axes, layers: list[dict], groups: list[str]) -> None:

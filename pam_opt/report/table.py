@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 _MOST_COLUMNS = 9
@@ -67,9 +68,10 @@ def _separate(result: Results, name: str) -> dict[str, Any] | None:
 def rich_table(results: Sequence[Results], title: str) -> Table:
     """Draw the table for a terminal."""
     header, *lines = _cells(results)
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, collapse_padding=True)
+    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
+    table.padding = (0, 1, 0, 0)
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number == 0)
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
     for line in lines:
         table.add_row(*line)
     return table
@@ -86,11 +88,10 @@ def _cells(results: Sequence[Results]) -> list[list[str]]:
     """Write all cells, header first: one column for each method, or one row where that would be too wide."""
     table = rows(results)
     tasks, combinations = list(table[0].accuracy), list(table[0].macs)
-    names = [f"accuracy {task} %" for task in tasks]
-    names += [f"kMAC {key}" for key in combinations] + ["kMAC E[C]", "E[C] / separate"]
+    names = [*(f"{task} %" for task in tasks), *combinations, "E[C]", "/ separate"]
     parents = results[0]["parents"]
     accuracies = [_spread([100 * result["parents"][task]["accuracy"] for result in results], 1) for task in parents]
-    columns = [["", *names], ["parents", *accuracies, *("" for _ in [*combinations, "", ""])]]
+    columns = [["%, kMAC", *names], ["parents", *accuracies, *("" for _ in [*combinations, "", ""])]]
     columns += [_column(row) for row in table]
     transposed = [list(line) for line in zip(*columns, strict=True)]
     return transposed if len(columns) <= _MOST_COLUMNS else columns

@@ -68,7 +68,7 @@ class MergeConfig(_Section):
     target: Literal["mean", "keep"] = "mean"
     calibration: int = Field(default=2000, gt=0)
     widths: tuple[float | None, ...] = (None,)
-    ridge: float = Field(default=1e-3, ge=0)
+    ridge: float | None = Field(default=None, ge=0)
     reestimate_batch_norm: bool = False
     time_limit: float | None = Field(default=None, gt=0)
 

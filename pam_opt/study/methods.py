@@ -48,12 +48,14 @@ class Method:
     description : one line for tables
     problem : as in `pam_opt.plan`; None keeps the parents apart
     solver : for ``pairing``
+    share : fraction of the possible pairs that merge
     cost, target, weights : override the study's own; None does not
     """
 
     description: str
     problem: str | None
     solver: str = "auto"
+    share: float = 1.0
     cost: str | None = None
     target: Literal["mean", "keep"] | None = None
     weights: Weights | None = None
@@ -71,6 +73,7 @@ class Method:
             cost=self.cost or given.config.cost,
             solver=self.solver,
             problem=self.problem,
+            share=self.share,
             width=width,
             combinations=given.combinations,
             time_limit=given.config.time_limit,
@@ -97,6 +100,7 @@ METHODS: dict[str, Method] = {
     "select": Method("most important units of all parents, no pairing", "select"),
     "greedy": Method("greedy pairing, best pair first", "pairing", solver="greedy"),
     "optimal": Method("optimal pairing", "pairing", solver="hungarian"),
-    "optimal-keep": Method("optimal pairing, the more important unit kept", "pairing", "hungarian", target="keep"),
-    "optimal-correlation": Method("optimal pairing by correlation", "pairing", "hungarian", cost="correlation"),
+    "half": Method("optimal pairing of half the units", "pairing", solver="hungarian", share=0.5),
+    "optimal-keep": Method("optimal, the more important unit kept", "pairing", solver="hungarian", target="keep"),
+    "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),
 }

@@ -1,0 +1,48 @@
+"""Units and what they read as rows of a regression: one row for each sample and output position."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pam_opt.structure import Layer
+
+
+def unit_rows(values: Tensor, chosen: Tensor | None) -> Tensor:
+    """Turn (N, units, ...) into (N x chosen positions, units)."""
+    if values.ndim == 2:
+        return values
+    flat = values.flatten(2)
+    flat = flat if chosen is None else flat[:, :, chosen]
+    return flat.transpose(1, 2).reshape(-1, values.shape[1])
+
+
+def input_rows(x: Tensor, layer: Layer, chosen: Tensor | None) -> Tensor:
+    """Return what each output position reads, (N x chosen positions, inputs x area)."""
+    if layer.kind == "linear":
+        return x
+    settings = layer.settings
+    kernel, dilation = settings["kernel_size"], settings["dilation"]
+    x = functional.pad(x, _padding(settings))
+    return unit_rows(functional.unfold(x, kernel, dilation=dilation, stride=settings["stride"]), chosen)
+
+
+def _padding(settings: Mapping[str, object]) -> list[int]:
+    """Return (left, right, top, bottom) as ``functional.pad`` takes them."""
+    padding = settings["padding"]
+    if isinstance(padding, str):
+        if padding == "valid":
+            return [0, 0, 0, 0]
+        kernel, dilation = settings["kernel_size"], settings["dilation"]
+        assert isinstance(kernel, list)
+        assert isinstance(dilation, list)
+        totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return [totals[1] // 2, totals[1] - totals[1] // 2, totals[0] // 2, totals[0] - totals[0] // 2]
+    assert isinstance(padding, list)
+    return [padding[1], padding[1], padding[0], padding[0]]
+
+
+def append_one(rows: Tensor) -> Tensor:
+    """Append the constant 1 to every row."""
+    return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
