@@ -5,15 +5,11 @@ and a table of all solvers on small problems. Times include reading, checking an
 """
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "solvers"))
 
 from pam_opt_solvers import Pairing, Solution, available, solve
 
