@@ -1,5 +1,6 @@
 """Built-in network families: plain ``nn.Sequential`` modules, as a user would write them."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,14 +12,13 @@ from pam_opt.errors import ConfigError
 
 def mlp(input_shape: Sequence[int], outputs: int, *, widths: Sequence[int] = (64, 32)) -> nn.Sequential:
     """Build a multilayer perceptron with ReLU on flattened input."""
-    size = 1
-    for extent in input_shape:
-        size *= extent
+    _check_widths(widths)
+    sizes = [math.prod(input_shape), *widths]
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    for index, (fan_in, width) in enumerate(pairwise([size, *widths]), start=1):
+    for index, (fan_in, width) in enumerate(pairwise(sizes), start=1):
         layers[f"linear{index}"] = nn.Linear(fan_in, width)
         layers[f"relu{index}"] = nn.ReLU()
-    layers["head"] = nn.Linear(widths[-1], outputs)
+    layers["head"] = nn.Linear(sizes[-1], outputs)
     return nn.Sequential(layers)
 
 
@@ -29,7 +29,8 @@ def lenet_300_100(input_shape: Sequence[int], outputs: int) -> nn.Sequential:
 
 def lenet5(input_shape: Sequence[int], outputs: int, *, widths: Sequence[int] = (6, 16, 120, 84)) -> nn.Sequential:
     """Build PAM's LeNet-5: two 5 x 5 convolutions with same padding and two linear layers."""
-    channels, height, width = input_shape
+    channels, height, width = _image_shape(input_shape, 4)
+    _check_widths(widths, 4)
     conv1, conv2, linear1, linear2 = widths
     return nn.Sequential(
         OrderedDict(
@@ -57,9 +58,10 @@ def small_vgg(
     linear: int = 128,
 ) -> nn.Sequential:
     """Build a VGG-like network: pairs of 3 x 3 convolutions with batch norm, each pair ending in a 2 x 2 max-pool."""
-    channels, height, width = input_shape
-    if len(widths) % 2:
+    _check_widths([*widths, linear])
+    if len(widths) % 2 or not widths:
         raise ConfigError(f"small_vgg takes pairs of convolutions, not {len(widths)} widths")
+    channels, height, width = _image_shape(input_shape, 2 ** (len(widths) // 2))
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for index, (fan_in, units) in enumerate(pairwise([channels, *widths]), start=1):
         layers[f"conv{index}"] = nn.Conv2d(fan_in, units, 3, padding=1, bias=False)
@@ -73,6 +75,26 @@ def small_vgg(
     layers["relu_linear1"] = nn.ReLU()
     layers["head"] = nn.Linear(linear, outputs)
     return nn.Sequential(layers)
+
+
+def _check_widths(widths: Sequence[int], count: int | None = None) -> None:
+    if not isinstance(widths, Sequence) or isinstance(widths, str):
+        raise ConfigError(f"widths {widths!r} must be a list of numbers of units")
+    if any(not isinstance(width, int) or width < 1 for width in widths):
+        raise ConfigError(f"widths {list(widths)}: every layer needs a whole number of units, at least 1")
+    if count is not None and len(widths) != count:
+        raise ConfigError(f"widths {list(widths)}: this family has {count} hidden layers")
+
+
+def _image_shape(input_shape: Sequence[int], least: int) -> tuple[int, int, int]:
+    """Return (channels, height, width) after checking that the pooling leaves something of the image."""
+    if len(input_shape) != 3 or min(input_shape[1:]) < least:
+        raise ConfigError(
+            f"input shape {tuple(input_shape)}: this family takes images of at least {least} x {least} pixels; use "
+            "another family, or a larger image_size"
+        )
+    channels, height, width = input_shape
+    return channels, height, width
 
 
 FAMILIES = {"mlp": mlp, "lenet_300_100": lenet_300_100, "lenet5": lenet5, "small_vgg": small_vgg}

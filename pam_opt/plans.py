@@ -42,8 +42,7 @@ class LayerPlan:
 
         Raises
         ------
-        PlanError : a unit in two places, a merged unit without members, arrays that do not match, shares that do
-            not sum to 1
+        PlanError : a unit in two places, a merged unit without members, arrays that do not match
         """
         if members.shape != shares.shape or len(members) != len(groups):
             raise PlanError(f"layer {name!r}: members {members.shape}, shares {shares.shape}, {len(groups)} groups")
@@ -57,8 +56,6 @@ class LayerPlan:
             placed = column[column >= 0]
             if len(np.unique(placed)) < len(placed):
                 raise PlanError(f"layer {name!r}: a unit is placed twice")
-        if not _are_shares(members, shares):
-            raise PlanError(f"layer {name!r}: shares must be at least 0, 0 without a member, and sum to 1 per unit")
         rank = {group: position for position, group in enumerate(canonical(set(groups)))}
         order = np.argsort([rank[group] for group in groups], kind="stable")
         return cls(name, members[order].astype(np.int64), shares[order], tuple(groups[i] for i in order))
@@ -71,11 +68,6 @@ class LayerPlan:
     def rows(self, group: Group) -> np.ndarray:
         """Return the indices of a group's merged units."""
         return np.flatnonzero([member == group for member in self.groups])
-
-
-def _are_shares(members: np.ndarray, shares: np.ndarray) -> bool:
-    # Written so that a NaN fails.
-    return bool((shares >= 0).all() and (shares[members < 0] == 0).all() and np.allclose(shares.sum(axis=1), 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,15 +146,7 @@ class Plan:
             tasks = tuple(check_name(name) for name in data["tasks"])
             if len(set(tasks)) < len(tasks):
                 raise ValueError(f"it names a task twice: {list(tasks)}")
-            layers = tuple(
-                LayerPlan.build(
-                    layer["name"],
-                    _whole_numbers(layer["members"]).reshape(-1, len(tasks)),
-                    np.array(layer["shares"], dtype=np.float64).reshape(-1, len(tasks)),
-                    [frozenset(str(key).split("+")) for key in layer["groups"]],
-                )
-                for layer in data["layers"]
-            )
+            layers = tuple(_read_layer(layer, len(tasks)) for layer in data["layers"])
             shape = tuple(int(size) for size in data["input_shape"]) if data["input_shape"] else None
             return cls(tasks, layers, shape, tuple(dict(record) for record in data["records"]), dict(data["seconds"]))
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as err:
@@ -170,8 +154,14 @@ class Plan:
             raise StorageError(f"{str(path)!r} is not a readable plan ({what}); save it again") from err
 
 
-def _whole_numbers(values: Any) -> np.ndarray:
-    array = np.array(values)
-    if array.size and array.dtype.kind != "i":
-        raise ValueError("members must be whole numbers")
-    return array.astype(np.int64)
+def _read_layer(data: Mapping[str, Any], tasks: int) -> LayerPlan:
+    members = np.array(data["members"]).reshape(-1, tasks)
+    shares = np.array(data["shares"], dtype=np.float64).reshape(-1, tasks)
+    groups = [frozenset(str(key).split("+")) for key in data["groups"]]
+    if members.size and members.dtype.kind != "i":
+        raise ValueError(f"layer {data['name']!r}: members must be whole numbers")
+    layer = LayerPlan.build(str(data["name"]), members, shares, groups)
+    # Written so that a NaN fails.
+    if not ((shares >= 0).all() and (shares[members < 0] == 0).all() and np.allclose(shares.sum(axis=1), 1.0)):
+        raise ValueError(f"layer {layer.name!r}: shares must be at least 0, 0 without a member, and sum to 1 per unit")
+    return layer

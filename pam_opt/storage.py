@@ -53,7 +53,9 @@ def load(path: str | Path) -> MultitaskNetwork:
             output_positions(structure)
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, PamOptError) as err:
         what = f"{type(err).__name__}: {err}"
-        raise StorageError(f"{str(path)!r} holds no network of pam-opt that fits itself ({what}); save it again") from err
+        raise StorageError(
+            f"{str(path)!r} holds no network of pam-opt that fits itself ({what}); save it again"
+        ) from err
     return network.requires_grad_(True).eval()
 
 

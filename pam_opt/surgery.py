@@ -61,8 +61,8 @@ def _copy(old: GroupLayer, new: GroupLayer, layer: Layer, rows: Tensor, columns:
     cut = weight.reshape(len(weight), -1, layer.kernel_area)[rows]
     cut = cut if columns is None else cut[:, columns]
     new.operation.weight.copy_(cut.reshape(new.operation.weight.shape))
-    if old.operation.bias is not None:
-        new.operation.bias.copy_(old.operation.bias[rows])  # type: ignore[union-attr]
+    if old.operation.bias is not None and new.operation.bias is not None:
+        new.operation.bias.copy_(old.operation.bias[rows])
     if layer.norm is not None:
         assert old.norm is not None
         assert new.norm is not None

@@ -163,7 +163,9 @@ class Task:
             raise TaskError(f"task {self.name!r}: {what}= failed on {given}: {type(err).__name__}: {err}") from err
         if not isinstance(value, Tensor) or value.shape != shape:
             found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise TaskError(f"task {self.name!r}: {what}= returned {found} on {given}; return a tensor of shape {shape}")
+            raise TaskError(
+                f"task {self.name!r}: {what}= returned {found} on {given}; return a tensor of shape {shape}"
+            )
         return value
 
     def _check_target(self, outputs: Tensor, target: Tensor) -> None:

@@ -1,7 +1,10 @@
 """Pruning: scores mean what they say, masks equal surgery, and budgets are kept."""
 
 import copy
+import itertools
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from networks import (
@@ -244,17 +247,75 @@ def test_impossible_surgery_is_refused():
 # The choice of units
 
 
-def test_units_go_in_the_order_of_score_per_mac():
-    network = random_lattice("lenet5", "ab", seed=2)
-    structure, positions = network.structure, output_positions(network.structure)
-    table = pam.costs(network)
-    saved = unit_macs(structure, positions, table.probabilities)
-    generator = torch.Generator().manual_seed(0)
-    scores = {p: torch.rand(structure.widths[p[0]][p[1]], generator=generator).double() + 0.1 for p in places(network)}
-    ratio = {(p, i): float(s[i]) / saved[p] for p, s in scores.items() for i in range(len(s)) if len(s) > 1}
-    first = min(ratio, key=ratio.__getitem__)
-    keep = choose_units(structure, positions, table.probabilities, scores, table.expected - 1e-3)
-    assert [(p, i) for p, mask in keep.items() for i, k in enumerate(mask.tolist()) if not k] == [first]
+def readable(widths):
+    """Whether every group of every layer has a unit to read."""
+    return all(
+        any(units and g <= source for source, units in before.items())
+        for before, layer in itertools.pairwise(widths)
+        for g, units in layer.items()
+        if units
+    )
+
+
+def one_after_the_other(structure, probabilities, scores, target):
+    """Take the unit of least score per MAC that its loss saves now, again and again; every choice looked at anew."""
+    positions, widths = output_positions(structure), [dict(layer) for layer in structure.widths]
+    queues = {place: sorted(range(len(score)), key=score.__getitem__) for place, score in scores.items()}
+
+    def now():
+        return replace(structure, widths=tuple({g: n for g, n in layer.items() if n} for layer in widths))
+
+    def may_go(place):
+        index, g = place
+        return readable([*widths[:index], {**widths[index], g: widths[index][g] - 1}, *widths[index + 1 :]])
+
+    while pam.costs(pam.MultitaskNetwork(now()), combinations=probabilities).expected > target:
+        saved = unit_macs(now(), positions, probabilities)
+        ratio = {p: scores[p][queue[0]] / saved[p] for p, queue in queues.items() if queue and may_go(p)}
+        if not ratio:
+            break
+        index, g = place = min(ratio, key=ratio.__getitem__)
+        queues[place].pop(0)
+        widths[index][g] -= 1
+    return {place: sorted(queue) for place, queue in queues.items()}
+
+
+@pytest.mark.parametrize("family", ["mlp", "lenet5"])
+@pytest.mark.parametrize("tasks", ["ab", "abc"])
+@pytest.mark.parametrize("part", [0.8, 0.4])
+def test_units_go_in_the_order_of_score_per_mac(family, tasks, part):
+    for seed in range(3):
+        structure = random_lattice(family, tasks, seed).structure
+        table = pam.costs(pam.MultitaskNetwork(structure), combinations={"a": 2.0, "a+b": 1.0, "b": 1.0})
+        rng = np.random.default_rng(seed)
+        scores = {
+            (index, g): rng.random(units) + 0.1
+            for index, widths in enumerate(structure.widths[:-1])
+            for g, units in widths.items()
+            if g & frozenset("ab")
+        }
+        keep = choose_units(
+            structure,
+            output_positions(structure),
+            table.probabilities,
+            {place: torch.from_numpy(score) for place, score in scores.items()},
+            part * table.expected,
+        )
+        kept = {place: mask.nonzero().flatten().tolist() for place, mask in keep.items()}
+        assert kept == one_after_the_other(structure, table.probabilities, scores, part * table.expected)
+
+
+def test_a_unit_that_could_not_go_goes_once_its_reader_has_gone():
+    """A shared unit is held by the shared unit behind it, which is the next to go."""
+    structure = random_lattice("mlp", "ab", 0).structure
+    hidden = {group("ab"): 1, group("a"): 1, group("b"): 1}
+    structure = replace(structure, widths=(hidden, hidden, structure.widths[-1]))
+    scores = {(index, g): torch.tensor([10.0]) for index in range(2) for g in hidden}
+    scores[0, group("ab")][:], scores[1, group("ab")][:] = 1e-6, 1e-3
+    apart = replace(structure, widths=(*({group("a"): 1, group("b"): 1},) * 2, structure.widths[-1]))
+    table, goal = pam.costs(pam.MultitaskNetwork(structure)), pam.costs(pam.MultitaskNetwork(apart)).expected
+    keep = choose_units(structure, output_positions(structure), table.probabilities, scores, goal + 1e-6)
+    assert {place for place, mask in keep.items() if not mask.any()} == {(0, group("ab")), (1, group("ab"))}
 
 
 def assert_nothing_more_may_go(network):

@@ -23,6 +23,7 @@ def test_network_example(tmp_path, monkeypatch):
     namespace = {
         "net_low": lenet5((1, 28, 28), 6, widths=(2, 3, 8, 6)),
         "net_high": lenet5((1, 28, 28), 6, widths=(2, 3, 8, 6)),
+        "images": batches[0][0],
         "calibration": batches,
         "train": batches,
         "validation": batches,

@@ -125,12 +125,14 @@ def _check_loss_budget(budget: float | None, cost: str) -> None:
 
 def _check_fraction(name: str, value: float | None) -> None:
     if value is not None and not (isinstance(value, Real) and 0.0 < value < math.inf):
-        raise PlanError(f"{name} {value!r} must be a number above 0")
+        raise PlanError(f"{name} {value!r} must be above 0")
 
 
 def _check_statistics(statistics: Statistics, parents: Mapping[str, MultitaskNetwork]) -> None:
-    """Refuse statistics of other parents: other tasks, depth or widths."""
-    measured = [{task: len(units.mean) for task, units in layer.units.items()} for layer in statistics.layers]
+    """Refuse statistics of other parents: other tasks, depth or widths; those of further parents may be there."""
+    measured = [
+        {task: len(layer.units[task].mean) for task in parents if task in layer.units} for layer in statistics.layers
+    ]
     depth = len(next(iter(parents.values())).structure.layers) - 1
     given = [
         {task: sum(parent.structure.widths[index].values()) for task, parent in parents.items()}

@@ -3,8 +3,9 @@
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pam_opt.data import checked
 from pam_opt.errors import PlanError
 from pam_opt.macs import costs, output_positions
 from pam_opt.network import MultitaskNetwork
@@ -93,6 +94,9 @@ def prune(
     allowed = _allowed(network, validation, tasks, max_drop, reference)
     run = _Run(train_batches, validation, tasks, METHODS[method], options, steps, patience, allowed, combinations)
     best = copy.deepcopy(network)
+    if best.structure.input_shape is None:
+        first, _ = next(checked(train_batches, (), what="train"))
+        best.structure = replace(best.structure, input_shape=tuple(first.shape[1:]))
     train(best, train_batches, tasks, warm_up, options)
     reached = run.repair(best)
     report = progress or (lambda step: None)

@@ -51,6 +51,8 @@ def read_npz(path: str | os.PathLike[str], schema: str, names: Iterable[str]) ->
             return {name: file[name] for name in names if name in file.files}
     except ProblemError:
         raise
+    except FileNotFoundError as err:
+        raise ProblemError(f"cannot read {path}: there is no such file") from err
     except Exception as err:  # bytes that are not what they claim raise nearly anything in numpy and zipfile
         raise ProblemError(f"cannot read {path}: {type(err).__name__}: {err}; write it again with save()") from err
 
