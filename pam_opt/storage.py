@@ -38,6 +38,8 @@ def load(path: str | Path) -> MultitaskNetwork:
     StorageError : not such a file, a damaged one, or weights that do not fit the structure it claims
     """
     tensors, header = load_tensors(path)
+    if _KEY not in header:
+        raise StorageError(f"{str(path)!r} holds no network of pam-opt, only tensors; write it with pam_opt.save")
     try:
         data = json.loads(header[_KEY])
         if data["schema"] != SCHEMA:

@@ -373,13 +373,12 @@ def drift_in_training(network, x):
     return sum(float((outputs[task] - trained[task]).square().mean()) for task in outputs)
 
 
-@pytest.mark.parametrize("share", [0.5, 1.0])
-def test_refit_norms_agree_with_the_statistics_of_a_batch(share):
+def test_refit_norms_agree_with_the_statistics_of_a_batch():
     """Training starts from the function that was fitted, because batch and running statistics are alike."""
     tasks = make_tasks(2)
     parents = {"a": random_parent("small_vgg", 0), "b": random_parent("small_vgg", 1)}
-    data = make_data(SHAPES["small_vgg"], tasks, (6,) * 50)
-    plan = pam.plan(parents, data, tasks=tasks, solver="random", share=share)
+    data = make_data(SHAPES["small_vgg"], tasks, (8,) * 30)
+    plan = pam.plan(parents, data, tasks=tasks, solver="random", share=0.5)
     x = torch.cat([x for x, _ in data])
     fitted = pam.merge(parents, plan, calibration=data)
     average = pam.merge(parents, plan, weights="average")

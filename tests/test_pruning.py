@@ -338,9 +338,8 @@ def test_the_choice_ends_when_nothing_more_may_go(tasks, seed):
     assert_nothing_more_may_go(remove_units(network, keep))
 
 
-@pytest.mark.parametrize("family", ["mlp", "lenet5"])
-@pytest.mark.parametrize("tasks", ["a", "ab", "abc"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("family", "tasks"), [("lenet5", "a"), ("lenet5", "ab"), ("mlp", "abc")])
+@pytest.mark.parametrize("seed", range(2))
 def test_pruning_without_end_leaves_the_least_that_runs(family, tasks, seed):
     network = random_lattice(family, tasks, seed)
     wanted = [pam.Task(task, classes=range(1 + index)) for index, task in enumerate(tasks)]
@@ -485,7 +484,15 @@ def test_the_same_seed_gives_the_same_network(trained, steps):
     for _ in range(2):
         torch.manual_seed(1)
         small = pam.prune(
-            network, train, validation, tasks=tasks, max_drop=None, target_macs=80.0, steps=steps, warm_up=steps
+            network,
+            train,
+            validation,
+            tasks=tasks,
+            max_drop=None,
+            target_macs=80.0,
+            steps=steps,
+            warm_up=steps,
+            fraction=0.4,
         )
         runs.append(small)
     assert runs[0].structure == runs[1].structure

@@ -201,6 +201,12 @@ class _SeedRun:
             ],
         }
 
+    def _experiment(self) -> dict[str, Any]:
+        """Describe what was run; of the data's path only the name, so that results can be shared."""
+        described = self.config.model_dump(mode="json")
+        described["data"]["source"] = Path(self.config.data.source).name
+        return {"seed": self.seed, "data_fingerprint": self.dataset.fingerprint, **described}
+
     def _write_results(self, parents: Mapping[str, Parent]) -> Path:
         methods: dict[str, Any] = {}
         for width in self.config.merge.widths:
@@ -209,7 +215,7 @@ class _SeedRun:
                 methods |= read_record(self.folder / "methods" / f"{unit}.json")["cells"]
         results = {
             "schema": SCHEMA,
-            "experiment": {"seed": self.seed, **self.config.model_dump(mode="json")},
+            "experiment": self._experiment(),
             "environment": environment(),
             "parents": {
                 task.name: {
