@@ -197,7 +197,12 @@ def _module(traced: fx.GraphModule, node: fx.Node, who: str) -> nn.Module:
 
 def _view(*sizes: Any) -> nn.Module | None:
     flat = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
-    return nn.Flatten() if len(flat) == 2 and flat[1] == -1 else None
+    return nn.Flatten() if len(flat) == 2 and flat[1] == -1 and _is_batch_size(flat[0]) else None
+
+
+def _is_batch_size(size: Any) -> bool:
+    """Whether a node is ``x.size(0)`` or ``x.shape[0]``."""
+    return isinstance(size, fx.Node) and size.args[1:] == (0,)
 
 
 def _flatten(start_dim: int = 0, end_dim: int = -1) -> nn.Module:

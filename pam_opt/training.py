@@ -88,7 +88,10 @@ def train(
     optimiser = _optimiser(network, options)
     schedule = _schedule(optimiser, options, steps)
     network.train()
+    normalises = any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules())
     for step, (x, targets) in enumerate(_repeat(batches, tasks, steps), start=1):
+        if normalises and len(x) == 1:
+            raise DataError(f"training: batch {step} has one sample, too few for batch norm; choose another batch size")
         with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
             outputs = network(x)
         losses = [task.mean_loss(_answer(outputs, task).float(), targets[task.name]) for task in tasks]

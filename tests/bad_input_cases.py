@@ -4,6 +4,8 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +62,18 @@ def plan(**changes: Any) -> pam.Plan:
     return pam.plan(given.pop("parents"), given.pop("calibration"), **given)
 
 
+@cache
+def _half_shared() -> tuple[pam.Plan, pam.MultitaskNetwork]:
+    made = plan(share=0.5)
+    return made, pam.merge(parents(), made, calibration=data())
+
+
 def merged(**changes: Any) -> pam.MultitaskNetwork:
     """Merge the small parents, half of them shared; changes replace arguments of `pam_opt.merge`."""
-    given = {"parents": parents(), "plan": plan(share=0.5), "calibration": data()} | changes
+    made, network = _half_shared()
+    if not changes:
+        return deepcopy(network)
+    given = {"parents": parents(), "plan": made, "calibration": data()} | changes
     return pam.merge(given.pop("parents"), given.pop("plan"), **given)
 
 

@@ -236,9 +236,7 @@ def test_float_vectors_are_normalised_per_feature_and_constants_survive(tmp_path
     data = load(npz(tmp_path, x_train=x_train, x_test=x_test))
     assert len(data.std) == 3
     assert data.std[2] == 1
-    torch.testing.assert_close(
-        data.train.x.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(data.train.x.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), rtol=1e-4, atol=1e-4)
 
 
 def test_multi_label_is_kept(tmp_path):
@@ -339,9 +337,7 @@ def test_damaged_npz_is_refused(tmp_path):
 def test_npz_that_claims_a_giant_array_is_refused(tmp_path):
     path = npz(tmp_path)
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "<f8", "fortran_order": False, "shape": (2**50, 2)}
-    )
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2**50, 2)})
     content = {"x_train.npy": b"\x93NUMPY\x01\x00" + header.getvalue().removeprefix(b"\x93NUMPY\x01\x00")}
     content |= {f"{name}.npy": b"" for name in ("y_train", "x_test", "y_test")}
     zipped(tmp_path, content, path.name)
@@ -435,12 +431,7 @@ def giant_png(side: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("side", [8_500, 50_000])
@@ -451,9 +442,7 @@ def test_decompression_bomb_is_refused(tmp_path, side):
 
 def test_images_that_need_too_much_memory_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_DECODED_BYTES", 1000)
-    refused(
-        zipped(tmp_path, split_tree()), "16 images of 8 x 6 pixels", "give a smaller image_size, or a limit"
-    )
+    refused(zipped(tmp_path, split_tree()), "16 images of 8 x 6 pixels", "give a smaller image_size, or a limit")
 
 
 @pytest.mark.parametrize(
@@ -663,9 +652,7 @@ def test_negative_epoch_is_refused():
 
 
 def good(count: int = 2, length: int = 3) -> list[object]:
-    return [
-        (torch.zeros(length, 4), {"a": torch.zeros(length), "b": torch.zeros(length)}) for _ in range(count)
-    ]
+    return [(torch.zeros(length, 4), {"a": torch.zeros(length), "b": torch.zeros(length)}) for _ in range(count)]
 
 
 def test_checked_passes_good_batches_on():
@@ -689,9 +676,7 @@ def one_shot() -> Iterator[object]:
 
 @pytest.mark.parametrize("batches", [one_shot(), iter(good()), zip(good(), good(), strict=True)])
 def test_checked_refuses_one_shot_iterators_at_once(batches):
-    with pytest.raises(
-        DataError, match=r"calibration is a one-shot .*: pass a list of batches or a DataLoader"
-    ):
+    with pytest.raises(DataError, match=r"calibration is a one-shot .*: pass a list of batches or a DataLoader"):
         checked(batches, ["a"])
 
 

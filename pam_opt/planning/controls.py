@@ -31,17 +31,30 @@ def plan_select(request: Request) -> LayersAndRecords:
     layers = []
     for index in _layers(request):
         pool = _pool(request, index)
-        kept = most_important(pool, request.kept(index) or max(request.units(index)))
+        count = request.kept(index) or max(request.units(index))
+        kept = most_important(pool, count, each_parent=False)
         layers.append(_finish(request, index, kept, request.everything))
     return layers, []
 
 
-def most_important(clusters: Clusters, count: int | None) -> Clusters:
-    """Keep the `count` clusters whose members' Taylor importance sums highest; None keeps all."""
+def most_important(clusters: Clusters, count: int | None, *, each_parent: bool) -> Clusters:
+    """Keep the `count` clusters whose members' Taylor importance sums highest; None keeps all.
+
+    With `each_parent` the most important cluster of every parent is among them, even if that makes a few more:
+    where a unit serves its own parent's task only, each task needs one to be run at all.
+    """
     if count is None or count >= len(clusters.members):
         return clusters
-    order = np.argsort(-clusters.total("importance"), kind="stable")[:count]
-    return Clusters(clusters.layer, clusters.tasks, clusters.members[np.sort(order)])
+    order = np.argsort(-clusters.total("importance"), kind="stable")
+    first = {int(order[clusters.members[order, column] >= 0][0]) for column in _present(clusters) if each_parent}
+    rest = [unit for unit in order if unit not in first]
+    kept = [*first, *rest[: max(0, count - len(first))]]
+    return Clusters(clusters.layer, clusters.tasks, clusters.members[np.sort(kept)])
+
+
+def _present(clusters: Clusters) -> np.ndarray:
+    """Columns of the parents that have a unit here."""
+    return np.flatnonzero((clusters.members >= 0).any(axis=0))
 
 
 def own_groups(members: np.ndarray, tasks: Sequence[str]) -> list[Group]:
@@ -61,7 +74,7 @@ def _pool(request: Request, index: int) -> Clusters:
 
 
 def _finish(request: Request, index: int, clusters: Clusters, group: Group | None) -> LayerPlan:
-    kept = most_important(clusters, request.kept(index))
+    kept = most_important(clusters, request.kept(index), each_parent=group is None)
     groups = [group] * len(kept.members) if group else own_groups(kept.members, request.tasks)
     return LayerPlan.build(kept.layer.name, kept.members, kept.shares, groups)
 

@@ -58,7 +58,7 @@ class _Pairer:
     def run(self) -> LayersAndRecords:
         for index in range(len(self.request.statistics.layers)):
             clusters = self._pair_layer(index)
-            kept = most_important(clusters, self.request.kept(index))
+            kept = most_important(clusters, self.request.kept(index), each_parent=True)
             groups = own_groups(kept.members, self.request.tasks)
             self.layers.append(LayerPlan.build(kept.layer.name, kept.members, kept.shares, groups))
         return self.layers, self.records

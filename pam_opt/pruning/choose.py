@@ -36,9 +36,12 @@ def choose_units(
     keep = {place: torch.ones(len(score), dtype=torch.bool) for place, score in scores.items()}
     heap = [(0.0, place[0], sorted(place[1]), place) for place in queues]
     heapq.heapify(heap)
+    held = []  # by a reader that has no other unit to read, until that reader goes
     while heap and state.expected > target:
-        looked_at, *_, place = heapq.heappop(heap)
-        if not queues[place] or not state.may_lose(place):
+        entry = heapq.heappop(heap)
+        looked_at, *_, place = entry
+        if not state.may_lose(place):
+            held.append(entry)
             continue
         unit = queues[place][0]
         ratio = float(scores[place][unit]) / max(state.saved(place), 1e-300)
@@ -49,7 +52,9 @@ def choose_units(
         keep[place][unit] = False
         state.lose(place)
         if queues[place]:
-            heapq.heappush(heap, (0.0, place[0], sorted(place[1]), place))
+            held.append((0.0, place[0], sorted(place[1]), place))
+        while held:
+            heapq.heappush(heap, held.pop())
     return keep
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 from pam_opt.data import checked
@@ -32,10 +31,13 @@ def taylor_scores(
                 break
             samples += len(x)
             taps, gradients = loss_gradients(network, x, targets, tasks)
+            for place, values in taps.items():
+                # Units that no task depends on have no gradient; they score zero and go first.
+                totals.setdefault(place, values.new_zeros(values.shape[1]))
             for found in gradients.values():
                 for place, gradient in found.items():
                     score = gate_importance(taps[place], gradient) * len(x)
-                    totals[place] = totals.get(place, torch.zeros_like(score)) + score
+                    totals[place] = totals[place] + score
     return {place: total.double() / samples for place, total in totals.items()}
 
 
