@@ -1,5 +1,7 @@
 """Planning: how many pairs merge, whom the units serve, and what is written down."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -294,3 +296,20 @@ def test_statistics_and_calibration_make_the_same_plan(family):
     assert members(measured) == members(given)
     with pytest.raises(PlanError, match="needs calibration batches"):
         pam.plan(parents, tasks=tasks)
+
+
+def test_every_task_keeps_a_unit_under_a_narrow_width(lenets):
+    """One parent of no importance at all keeps its best unit in each layer, so that its task can be run."""
+    tasks, parents, statistics = lenets
+    worthless = [
+        replace(layer, units={**layer.units, "b": _worthless(layer.units["b"])}) for layer in statistics.layers
+    ]
+    given = replace(statistics, layers=tuple(worthless))
+    for options in ({"problem": "exclusive"}, {"share": 0.0}):
+        plan = two((tasks, parents, given), width=0.2, **options)
+        assert all(count >= 1 for count in widths(plan, "b"))
+        assert pam.merge({k: parents[k] for k in "ab"}, plan, weights="average").tasks == ("a", "b")
+
+
+def _worthless(units):
+    return replace(units, importance=np.zeros_like(units.importance))

@@ -222,6 +222,10 @@ REFUSED = {
         forward(lambda self, x: functional.softmax(self.one(x), dim=1), one=nn.Linear(4, 2)),
         r"node 'softmax' calls softmax.*not supported; supported: Linear",
     ),
+    "view by another size than the batch's": (
+        forward(lambda self, x: self.one(x.view(x.size(1), -1)), one=nn.Linear(4, 2)),
+        r"node 'view' calls view.*not supported",
+    ),
     "softmax module": (nn.Sequential(nn.Linear(4, 2), nn.Softmax(1)), r"node '1' \(Softmax\) is not supported"),
     "convolution behind a flatten": (
         nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4, 2)),

@@ -219,3 +219,11 @@ def test_evaluation_mode_comes_back_after_an_error():
     with pytest.raises(RuntimeError, match="on the way"):
         stumble()
     assert network.training
+
+
+def test_a_single_sample_is_too_few_for_batch_norm():
+    task = pam.Task("a", classes=[0, 1])
+    network = pam.single(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3)), task)
+    batches = [(torch.randn(n, 3), {"a": torch.zeros(n, dtype=torch.long)}) for n in (4, 1)]
+    with pytest.raises(DataError, match="batch 2 has one sample, too few for batch norm; choose another batch size"):
+        pam.train(network, batches, [task], 2)
