@@ -90,16 +90,20 @@ class Plan:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
-        """Sum the records up: solver, worst status, total value and bound, relative gap; None without records."""
+        """Sum the records up: solver, statuses that occurred, total value and bound, relative gap.
+
+        All None without records. For more than two tasks each parent is paired with the clusters of those before
+        it: every step may be optimal, but the sum of their bounds bounds nothing, so bound and gap are None.
+        """
         if not self.records:
             return {"name": None, "status": None, "value": None, "bound": None, "gap": None}
-        value = sum(record["value"] for record in self.records)
-        bounds = [record["bound"] for record in self.records]
-        bound = None if any(b is None for b in bounds) else sum(bounds)
-        statuses = sorted({record["status"] for record in self.records})
+        statuses = "; ".join(sorted({record["status"] for record in self.records}))
+        value, bounds = sum(record["value"] for record in self.records), [record["bound"] for record in self.records]
+        stepwise = len(self.tasks) > 2
+        bound = None if stepwise or any(b is None for b in bounds) else sum(bounds)
         return {
             "name": self.records[0]["solver"],
-            "status": "; ".join(statuses),
+            "status": f"each step {statuses}" if stepwise else statuses,
             "value": value,
             "bound": bound,
             "gap": None if bound is None else max(0.0, value - bound) / max(abs(value), 1e-300),

@@ -29,7 +29,7 @@ class TrainOptions(BaseModel):
     ----------
     learning_rate : peak rate of the one-cycle schedule, or the constant rate
     optimiser : ``adam`` or ``sgd`` (Nesterov momentum 0.9)
-    schedule : ``one_cycle`` (linear up over the first 30 %, cosine down) or ``constant``
+    schedule : ``one_cycle`` (cosine up over the first 30 %, cosine down) or ``constant``
     weight_decay : decoupled for ``adam``, classical for ``sgd``
     bfloat16 : run forward and backward in mixed precision; weights and the optimiser stay float32
     """

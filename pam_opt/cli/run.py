@@ -7,8 +7,8 @@ import typer
 
 from pam_opt.cli.console import ERRORS, OUTPUT
 from pam_opt.cli.progress import BarProgress
-from pam_opt.report import findings, read_results, rich_table, write_summary
-from pam_opt.study.config import StudyConfig, read_config
+from pam_opt.report import OUTSIDE, findings, outside, read_results, rich_table, write_summary
+from pam_opt.study.config import StudyConfig, parse_config, read_config
 from pam_opt.study.runner import run_study
 
 
@@ -24,7 +24,7 @@ def run_command(
     if data is not None:
         study = study.model_copy(update={"data": study.data.model_copy(update={"source": data})})
     if seed is not None:
-        study = study.model_copy(update={"seeds": (seed,)})
+        study = parse_config(study.model_dump() | {"seeds": (seed,)}, "--seed")
     run_and_report(study, out if out is not None else Path("runs") / study.name, resume)
 
 
@@ -39,19 +39,17 @@ def run_and_report(study: StudyConfig, out: Path, resume: bool) -> None:
     written = write_summary(results, out)
     OUTPUT.print()
     OUTPUT.print(rich_table(results, _title(study)))
-    if any(False in _within(result) for result in results):
-        OUTPUT.print("(!) outside the allowed drop on validation in at least one seed; its cost does not count.")
+    if outside(results):
+        OUTPUT.print(OUTSIDE)
     OUTPUT.print(findings(results), soft_wrap=True, highlight=False)
     OUTPUT.print(f"\nWritten: {', '.join(str(path) for path in [*paths, *written])}", soft_wrap=True, highlight=False)
 
 
 def _title(study: StudyConfig) -> str:
-    drop = "" if study.prune is None else f", pruned to a drop of at most {100 * (study.prune.max_drop or 0):g} points"
-    seeds = (
-        f"{len(study.seeds)} seeds, mean ± standard deviation" if len(study.seeds) > 1 else f"seed {min(study.seeds)}"
-    )
-    return f"{study.name}: accuracy on the test split{drop} ({seeds})"
-
-
-def _within(result: dict) -> list[bool | None]:
-    return [cell["within_drop"] for cell in result["methods"].values()]
+    prune, limit, count = study.prune, "", len(study.seeds)
+    if prune is not None and prune.max_drop is not None:
+        limit = f", pruned to a drop of at most {100 * prune.max_drop:g} points"
+    elif prune is not None:
+        limit = f", pruned to {prune.target_macs:,.0f} MACs"
+    seeds = f"{count} seeds, mean ± standard deviation" if count > 1 else f"seed {min(study.seeds)}"
+    return f"{study.name}: accuracy on the test split{limit} ({seeds})"

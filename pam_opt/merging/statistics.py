@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from pam_opt.data import checked
+from pam_opt.errors import DataError
 from pam_opt.network import MultitaskNetwork
 from pam_opt.training import Batches
 
@@ -14,16 +15,22 @@ def reestimate_batch_norms(network: MultitaskNetwork, calibration: Batches) -> N
 
     Raises
     ------
-    DataError : see `pam_opt.data.checked`
+    DataError : a batch of one sample; and see `pam_opt.data.checked`
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # cumulative mean
-        norm.train()
-    for x, _ in checked(calibration, (), what="calibration"):
-        network(x)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
+    momenta, seen = [norm.momentum for norm in norms], 0
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
+        for x, _ in checked(calibration, (), what="calibration"):
+            if norms and len(x) == 1:
+                raise DataError("calibration: a batch has one sample, too few for reestimate=True; use larger batches")
+            seen += len(x)
+            for norm in norms:
+                norm.momentum = len(x) / seen  # the running mean over all samples so far
+            network(x)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()

@@ -52,8 +52,10 @@ def plan(
     cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`
     solver : a name from ``pam-opt solvers``, or ``auto``
     share : fraction of the possible pairs that merge, for all layers or per layer name
-    combinations : combination -> weight, how often each is run; default: uniform over all 2^K - 1
-    problem : ``pairing``, or a control without pairing: ``exclusive``, ``all-shared``, ``select``
+    combinations : combination -> weight, how often each is run; default: uniform over all 2^K - 1.
+        It weighs MACs against the predicted loss where `loss_budget` is given
+    problem : ``pairing``, or a control without pairing: ``exclusive``, ``all-shared``, ``select``, to which cost,
+        solver, share and loss_budget do not apply
     loss_budget : instead of `share`: the predicted loss that all pairs together may add (``cost="fisher"``)
     width : keep only so many units per layer, as a fraction of the widest parent's; the least important go
     statistics : of an earlier `measure` of these parents

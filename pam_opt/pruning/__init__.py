@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 from pam_opt.data import checked
 from pam_opt.errors import PlanError
@@ -85,11 +86,13 @@ def prune(
 
     Raises
     ------
-    PlanError : an unknown method, no stop rule, numbers out of range
+    PlanError : an unknown method, no stop rule, numbers out of range, or a `target_macs` that cannot be reached
+        and is the only stop rule
     TaskError, DataError : tasks or batches that do not fit
     """
     tasks = check_tasks(tasks, network.tasks)
     _check(method, max_drop, target_macs, fraction)
+    _check_counts(steps=steps, warm_up=warm_up, patience=patience)
     options = training or TrainOptions(learning_rate=1e-3, schedule="constant")
     allowed = _allowed(network, validation, tasks, max_drop, reference)
     run = _Run(train_batches, validation, tasks, METHODS[method], options, steps, patience, allowed, combinations)
@@ -106,6 +109,7 @@ def prune(
         goal = max(reached.expected_macs * (1 - fraction / 2**failures), target_macs or 0.0)
         candidate = run.smaller(best, goal)
         if candidate is None:
+            _refuse_unreachable(target_macs, max_drop, reached.expected_macs)
             break
         train(candidate, train_batches, tasks, steps, options)
         step = run.look(candidate)
@@ -158,6 +162,14 @@ class _Run:
         return remove_units(network, keep)
 
 
+def _refuse_unreachable(target_macs: float | None, max_drop: float | None, least: float) -> None:
+    """A target alone must be met; with an allowed drop it is only where to stop early."""
+    if target_macs is not None and max_drop is None:
+        raise PlanError(
+            f"E[C] cannot go below {least:,.0f} MACs, where every layer keeps one unit to read; raise target_macs"
+        )
+
+
 def _allowed(
     network: MultitaskNetwork,
     validation: Batches,
@@ -169,9 +181,9 @@ def _allowed(
     if max_drop is None:
         return {}
     reference = reference if reference is not None else evaluate(network, validation, tasks)
-    missing = sorted({task.name for task in tasks} - set(reference))
+    missing = sorted(task.name for task in tasks if not _is_number(reference.get(task.name)))
     if missing:
-        raise PlanError(f"reference= lacks the tasks {missing}")
+        raise PlanError(f"reference= lacks a number for the tasks {missing}")
     return {task.name: reference[task.name] - max_drop for task in tasks}
 
 
@@ -180,9 +192,19 @@ def _check(method: str, max_drop: float | None, target_macs: float | None, fract
         raise PlanError(f"pruning method {method!r} is unknown; choose from {sorted(METHODS)}")
     if max_drop is None and target_macs is None:
         raise PlanError("prune needs max_drop= or target_macs= to know where to stop")
-    if max_drop is not None and not 0 <= max_drop < math.inf:
-        raise PlanError(f"max_drop {max_drop} must be >= 0: it is a difference of the metric, 0.01 is one point")
-    if target_macs is not None and not 0 < target_macs < math.inf:
-        raise PlanError(f"target_macs {target_macs} must be above 0")
-    if not 0 < fraction < 1:
-        raise PlanError(f"fraction {fraction} must be between 0 and 1")
+    if max_drop is not None and not (_is_number(max_drop) and max_drop >= 0):
+        raise PlanError(f"max_drop {max_drop!r} must be >= 0: it is a difference of the metric, 0.01 is one point")
+    if target_macs is not None and not (_is_number(target_macs) and target_macs > 0):
+        raise PlanError(f"target_macs {target_macs!r} must be above 0")
+    if not (_is_number(fraction) and 0 < fraction < 1):
+        raise PlanError(f"fraction {fraction!r} must be between 0 and 1")
+
+
+def _check_counts(**counts: object) -> None:
+    for name, count in counts.items():
+        if not isinstance(count, Integral) or count < 0:
+            raise PlanError(f"{name} {count!r} must be a whole number >= 0")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)

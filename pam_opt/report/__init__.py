@@ -11,7 +11,16 @@ from pam_opt.report.figures import write_figures
 from pam_opt.report.sentences import findings
 from pam_opt.report.table import markdown_table, rich_table
 
-__all__ = ["findings", "markdown_table", "read_results", "rich_table", "write_figures", "write_summary"]
+__all__ = [
+    "OUTSIDE",
+    "findings",
+    "markdown_table",
+    "outside",
+    "read_results",
+    "rich_table",
+    "write_figures",
+    "write_summary",
+]
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -30,8 +39,17 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
+OUTSIDE = "(!) outside the allowed drop on validation in at least one seed; its cost does not count."
+
+
+def outside(results: Sequence[dict[str, Any]]) -> bool:
+    """Whether any method of any seed ended outside the allowed drop."""
+    return any(cell["within_drop"] is False for result in results for cell in result["methods"].values())
+
+
 def write_summary(results: Sequence[dict[str, Any]], out: Path) -> list[Path]:
     """Write ``table.md`` over all seeds and the figures of the first; return the paths."""
     table = out / "table.md"
-    write_text(table, markdown_table(results) + "\n" + findings(results) + "\n")
+    legend = f"\n{OUTSIDE}\n" if outside(results) else ""
+    write_text(table, f"{markdown_table(results)}{legend}\n{findings(results)}\n")
     return [table, *write_figures(results[0], out / "figures")]

@@ -1,7 +1,7 @@
 """What a table shows, in sentences written from the numbers: costs where networks were pruned, otherwise accuracy."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pam_opt.report.table import Results, Row, rows
 
@@ -13,29 +13,43 @@ def findings(results: Sequence[Results]) -> str:
     table = rows(results)
     if all(None in row.within for row in table):
         return _accuracy_findings(table, results)
-    return _cost_findings([row for row in table if False not in row.within])
+    budgets = dict.fromkeys(row.method.partition(",")[2] for row in table)
+    stepwise = len(results[0]["parents"]) > 2
+    lines = [_cost_findings([row for row in table if row.method.partition(",")[2] == b], b, stepwise) for b in budgets]
+    return "\n".join(lines)
 
 
-def _cost_findings(table: Sequence[Row]) -> str:
-    if not table:
-        return "No method stayed within the allowed drop. Allow a larger drop or more fine-tuning steps."
-    cheapest = min(table, key=lambda row: statistics.mean(row.expected))
-    first = f"Cheapest is {cheapest.method!r} with E[C] = {_mean(cheapest) / 1e3:,.1f} kMAC"
-    if cheapest.ratios and cheapest.method != "separate":
-        ratio = statistics.mean(cheapest.ratios)
-        first += f", {ratio:.2f} times the cost of the parents pruned separately"
-    return f"{first}. {_optimum(table)}"
+def _cost_findings(table: Sequence[Row], budget: str, stepwise: bool) -> str:
+    """Write two sentences on the methods of one budget that stayed within the drop."""
+    within = {row.method.partition(",")[0]: row for row in table if False not in row.within}
+    where = f" ({budget.strip()})" if budget else ""
+    if not within:
+        return f"No method stayed within the allowed drop{where}. Allow a larger drop or more fine-tuning steps."
+    name, cheapest = min(within.items(), key=lambda item: statistics.mean(item[1].expected))
+    first = f"Cheapest{where} is {name!r} with E[C] = {statistics.mean(cheapest.expected) / 1e3:,.1f} kMAC"
+    if cheapest.ratios and name != "separate":
+        first += f", {_ratio(cheapest.ratios)} times the cost of the parents pruned separately"
+    return f"{first}. {_optimum(within, stepwise)}"
 
 
-def _optimum(table: Sequence[Row]) -> str:
-    by_name = {row.method: row for row in table}
-    optimal = by_name.get("optimal")
-    others = [by_name[name] for name in _CONTROLS if name in by_name]
+def _optimum(within: Mapping[str, Row], stepwise: bool) -> str:
+    optimal = within.get("optimal")
+    others = [name for name in _CONTROLS if name in within]
     if optimal is None or not others:
-        return "The table has no optimal pairing within the drop to compare with the controls."
-    parts = [f"{_mean(optimal) / _mean(other):.2f} times {other.method!r}" for other in others]
-    single = "on this one seed" if len(optimal.expected) == 1 else f"over {len(optimal.expected)} seeds"
-    return f"Optimal pairing costs {_join(parts)}, {single}."
+        return "No optimal pairing and control are both within the drop, to be compared."
+    parts = []
+    for name in others:
+        ratios = [a / b for a, b in zip(optimal.expected, within[name].expected, strict=True)]
+        parts.append(f"{_ratio(ratios)} times {name!r}")
+    seeds = "one seed" if len(optimal.expected) == 1 else f"{len(optimal.expected)} seeds"
+    what = "Optimal pairing, parent after parent," if stepwise else "Optimal pairing"
+    return f"{what} costs {_join(parts)} ({seeds})."
+
+
+def _ratio(ratios: Sequence[float]) -> str:
+    """Write a mean over seeds, with its range where there are several."""
+    mean = f"{statistics.mean(ratios):.2f}"
+    return mean if len(ratios) == 1 else f"{mean} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def _accuracy_findings(table: Sequence[Row], results: Sequence[Results]) -> str:
@@ -59,10 +73,6 @@ def _accuracy_findings(table: Sequence[Row], results: Sequence[Results]) -> str:
 
 def _accuracy(row: Row) -> float:
     return statistics.mean(value for values in row.accuracy.values() for value in values)
-
-
-def _mean(row: Row) -> float:
-    return statistics.mean(row.expected)
 
 
 def _join(parts: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ class Row:
     accuracy : task -> accuracy for each seed
     macs : combination -> MACs for each seed
     expected : E[C] for each seed
-    ratios : E[C] / E[C] of ``separate`` for each seed; empty without it
+    ratios : E[C] / E[C] of ``separate`` for each seed; empty if any seed lacks a ``separate`` within the drop
     within : whether the allowed drop was met on validation, for each seed; None without pruning
     """
 
@@ -50,19 +50,20 @@ def _row(name: str, results: Sequence[Results]) -> Row:
         {task: [cell["combinations"][everything]["accuracy"][task] for cell in found] for task in tasks},
         {key: [cell["combinations"][key]["macs"] for cell in found] for key in keys},
         [cell["expected_macs"] for cell in found],
-        [
-            cell["expected_macs"] / base["expected_macs"]
-            for cell, base in zip(found, separate, strict=True)
-            if base is not None
+        []
+        if None in separate
+        else [
+            cell["expected_macs"] / base["expected_macs"] for cell, base in zip(found, separate, strict=True) if base
         ],
         [cell["within_drop"] for cell in found],
     )
 
 
 def _separate(result: Results, name: str) -> dict[str, Any] | None:
-    """Find the separate parents at the same budget: ``separate`` with what follows the method's name."""
+    """Find the separate parents at the same budget, unless they missed the allowed drop and are no reference."""
     _, comma, budget = name.partition(",")
-    return result["methods"].get("separate" + comma + budget)
+    found = result["methods"].get("separate" + comma + budget)
+    return None if found is None or found["within_drop"] is False else found
 
 
 def rich_table(results: Sequence[Results], title: str) -> Table:
@@ -89,8 +90,7 @@ def _cells(results: Sequence[Results]) -> list[list[str]]:
     table = rows(results)
     tasks, combinations = list(table[0].accuracy), list(table[0].macs)
     names = [*(f"{task} %" for task in tasks), *combinations, "E[C]", "/ separate"]
-    parents = results[0]["parents"]
-    accuracies = [_spread([100 * result["parents"][task]["accuracy"] for result in results], 1) for task in parents]
+    accuracies = [_spread([100 * result["parents"][task]["accuracy"] for result in results], 1) for task in tasks]
     columns = [["%, kMAC", *names], ["parents", *accuracies, *("" for _ in [*combinations, "", ""])]]
     columns += [_column(row) for row in table]
     transposed = [list(line) for line in zip(*columns, strict=True)]
@@ -100,16 +100,17 @@ def _cells(results: Sequence[Results]) -> list[list[str]]:
 def _column(row: Row) -> list[str]:
     mark = " (!)" if False in row.within else ""
     accuracy = [_spread([100 * value for value in values], 1) for values in row.accuracy.values()]
-    macs = [_thousands(statistics.mean(values)) for values in row.macs.values()]
+    macs = [_kilo(values) for values in row.macs.values()]
     ratio = _spread(row.ratios, 2) if row.ratios else ""
-    return [row.method + mark, *accuracy, *macs, _thousands(statistics.mean(row.expected)), ratio]
+    return [row.method + mark, *accuracy, *macs, _kilo(row.expected), ratio]
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
     """Write a mean, with the standard deviation where there are several values."""
-    mean = f"{statistics.mean(values):.{digits}f}"
-    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+    mean = f"{statistics.mean(values):,.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
 
 
-def _thousands(macs: float) -> str:
-    return f"{macs / 1e3:,.1f}" if macs < 1e5 else f"{macs / 1e3:,.0f}"
+def _kilo(macs: Sequence[float]) -> str:
+    """Write MACs in thousands, as `_spread` does."""
+    return _spread([value / 1e3 for value in macs], 1 if statistics.mean(macs) < 1e5 else 0)

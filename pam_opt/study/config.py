@@ -1,7 +1,7 @@
 """The configuration of a study, read from YAML and checked key by key."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -10,8 +10,12 @@ from pam_opt.errors import ConfigError
 from pam_opt.families import FAMILIES
 from pam_opt.pair_costs import COSTS
 from pam_opt.pruning import METHODS as PRUNING_METHODS
-from pam_opt.tasks import Task, check_tasks
+from pam_opt.tasks import Task, check_tasks, distribution
 from pam_opt.training import TrainOptions
+
+_Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Epochs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class _Section(BaseModel):
@@ -67,7 +71,7 @@ class MergeConfig(_Section):
     weights: Literal["refit", "average", "side_by_side"] = "refit"
     target: Literal["mean", "keep"] = "mean"
     calibration: int = Field(default=2000, gt=0)
-    widths: tuple[float | None, ...] = (None,)
+    widths: tuple[_Width | None, ...] = (None,)
     ridge: float | None = Field(default=None, ge=0)
     reestimate_batch_norm: bool = False
     time_limit: float | None = Field(default=None, gt=0)
@@ -76,13 +80,16 @@ class MergeConfig(_Section):
 class FineTuneConfig(TrainOptions):
     """Fine-tuning after the merge; every entry of `epochs` is a result of its own, zero included."""
 
-    epochs: tuple[float, ...] = (0,)
+    epochs: tuple[_Epochs, ...] = (0,)
     batch_size: int = Field(default=128, gt=0)
     augment: Literal["crop", "crop-flip"] | None = None
 
 
 class PruneConfig(TrainOptions):
-    """Pruning to an allowed drop or to a number of MACs; see `pam_opt.prune`."""
+    """Pruning to an allowed drop or to a number of MACs; see `pam_opt.prune`.
+
+    The schedule starts anew after every removal.
+    """
 
     method: str = "taylor"
     max_drop: float | None = Field(default=0.01, ge=0)
@@ -111,7 +118,7 @@ class StudyConfig(_Section):
     methods: list[str]
     fine_tune: FineTuneConfig = FineTuneConfig()
     prune: PruneConfig | None = None
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[_Seed, ...] = (0,)
     threads: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
@@ -129,9 +136,22 @@ class StudyConfig(_Section):
                 raise ValueError(f"{what}: unknown {unknown}; known are {sorted(known)}")
         if len(self.tasks) < 2:
             raise ValueError("tasks: a multitask network needs at least two tasks")
-        if not self.seeds or not self.methods:
-            raise ValueError("seeds and methods need at least one entry each")
+        lists = {
+            "seeds": self.seeds,
+            "methods": self.methods,
+            "merge.widths": self.merge.widths,
+            "fine_tune.epochs": self.fine_tune.epochs,
+        }
+        for name, entries in lists.items():
+            if not entries or len(set(entries)) < len(entries):
+                raise ValueError(f"{name}: needs at least one entry, and each only once")
+        fixed = [name for name in self.methods if not METHODS[name].takes_width]
+        if fixed and self.merge.widths != (None,):
+            raise ValueError(f"merge.widths: the methods {fixed} have one width only; leave them or the widths out")
+        if self.prune and self.prune.max_drop is None and self.prune.target_macs is None:
+            raise ValueError("prune: give max_drop or target_macs")
         check_tasks(self.build_tasks())
+        distribution([task.name for task in self.tasks], self.combinations)
         return self
 
     def build_tasks(self) -> tuple[Task, ...]:

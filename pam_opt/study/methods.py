@@ -50,6 +50,7 @@ class Method:
     solver : for ``pairing``
     share : fraction of the possible pairs that merge
     cost, target, weights : override the study's own; None does not
+    takes_width : whether the method can be built at a given width
     """
 
     description: str
@@ -59,6 +60,7 @@ class Method:
     cost: str | None = None
     target: Literal["mean", "keep"] | None = None
     weights: Weights | None = None
+    takes_width: bool = True
 
     def build(self, given: Ingredients, width: float | None) -> Built:
         """Plan and merge; `width` as in `pam_opt.plan`."""
@@ -94,12 +96,14 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "separate": Method("parents pruned alone (PAM's baseline 1)", None),
-    "all-shared": Method("all units serve all tasks, no pairing (baseline 2)", "all-shared", weights="side_by_side"),
+    "separate": Method("parents pruned alone (PAM's baseline 1)", None, takes_width=False),
+    "all-shared": Method(
+        "all units serve all tasks, no pairing (baseline 2)", "all-shared", weights="side_by_side", takes_width=False
+    ),
     "random": Method("random pairing", "pairing", solver="random"),
     "select": Method("most important units of all parents, no pairing", "select"),
     "greedy": Method("greedy pairing, best pair first", "pairing", solver="greedy"),
-    "optimal": Method("optimal pairing", "pairing", solver="hungarian"),
+    "optimal": Method("optimal pairing, parent after parent", "pairing", solver="hungarian"),
     "half": Method("optimal pairing of half the units", "pairing", solver="hungarian", share=0.5),
     "optimal-keep": Method("optimal, the more important unit kept", "pairing", solver="hungarian", target="keep"),
     "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),

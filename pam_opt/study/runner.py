@@ -140,6 +140,7 @@ class _SeedRun:
         self, label: str, unit: str, epochs: float, built: Built, parents: Mapping[str, Parent]
     ) -> dict[str, Any]:
         """Fine-tune and prune a copy of the merged system, save it, and read the test split once."""
+        torch.manual_seed(self.seed)
         system = copy.deepcopy(built.system)
         started = time.perf_counter()
         batches = self._train_batches(self.config.fine_tune.batch_size, self.config.fine_tune.augment)
@@ -150,7 +151,7 @@ class _SeedRun:
         tuned = time.perf_counter()
         system, histories = self._prune(label, system, parents)
         seconds = {**built.seconds, "fine_tune": tuned - started, "prune": time.perf_counter() - tuned}
-        for _number, network in enumerate(system.networks):
+        for network in system.networks:
             part = f"-{network.tasks[0]}" if len(system.networks) > 1 else ""
             save(network, self.folder / "networks" / f"{_cell_name(unit, epochs, self.config)}{part}.safetensors")
 

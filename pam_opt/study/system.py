@@ -31,7 +31,7 @@ class System:
             result[combination] = sum(table[part] for table, part in zip(tables, parts, strict=True) if part)
         return result
 
-    def expected_macs(self, weights: Mapping[str, float] | None) -> float:
+    def expected_macs(self, weights: CombinationWeights | None) -> float:
         """Return E[C] over the user's distribution of combinations."""
         macs = self.macs()
         return sum(p * macs[combination] for combination, p in distribution(self.tasks, weights).items())
@@ -70,6 +70,7 @@ class System:
         Returns the smaller system and each network's steps.
         """
         smaller, histories = [], []
+        whole = self.expected_macs(weights)
         for network in self.networks:
             history: list[PruneStep] = []
             smaller.append(
@@ -80,7 +81,9 @@ class System:
                     tasks=_own(network, tasks),
                     method=config.method,
                     max_drop=config.max_drop,
-                    target_macs=config.target_macs,
+                    target_macs=_part(config.target_macs, network, whole)
+                    if len(self.networks) > 1
+                    else config.target_macs,
                     combinations=weights if len(self.networks) == 1 else None,
                     reference=reference,
                     fraction=config.fraction,
@@ -93,6 +96,11 @@ class System:
             )
             histories.append(history)
         return System(tuple(smaller)), histories
+
+
+def _part(target: float | None, network: MultitaskNetwork, whole: float) -> float | None:
+    """Split a target for the system's E[C] over its networks in proportion to what they cost now."""
+    return None if target is None else target * costs(network).expected / whole
 
 
 def _own(network: MultitaskNetwork, tasks: Sequence[Task]) -> list[Task]:
