@@ -322,7 +322,7 @@ def test_a_zip_that_climbs_out_is_refused(tmp_path, name):
         ({"family": {"name": "magic"}}, ["family: unknown ['magic']; known are ['lenet5'"]),
         ({"merge": {"cost": "magic"}}, ["merge.cost: unknown ['magic']; known are ['correlation'"]),
         ({"prune": {"method": "magic"}}, ["prune.method: unknown ['magic']; known are ['taylor']"]),
-        ({"seeds": []}, ["seeds and methods need at least one entry"]),
+        ({"seeds": []}, ["seeds: needs at least one entry"]),
         ({"tasks": [{"name": "a", "classes": [0]}]}, ["needs at least two tasks"]),
         ({"tasks": [{"name": "a", "classes": [0]}] * 2}, ["duplicate task names ['a']"]),
         ({"tasks": [{"name": "a+b", "classes": [0]}] * 2}, ["task name 'a+b'"]),

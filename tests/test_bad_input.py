@@ -530,8 +530,11 @@ def test_impossible_options_of_merge_are_refused(options, part):
         ({"fraction": 0.0}, "fraction 0.0 must be between 0 and 1"),
         ({"fraction": float("nan")}, "fraction nan must be between 0 and 1"),
         ({"method": "magic"}, "pruning method 'magic' is unknown; choose from ['taylor']"),
-        ({"reference": {"a": 1.0}}, "reference= lacks the tasks ['b']"),
-        ({"warm_up": -1}, "steps is -1; give a whole number of at least 0"),
+        ({"reference": {"a": 1.0}}, "reference= lacks a number for the tasks ['b']"),
+        ({"reference": {"a": 1.0, "b": float("nan")}}, "reference= lacks a number for the tasks ['b']"),
+        ({"steps": -1}, "steps -1 must be a whole number"),
+        ({"warm_up": -1}, "warm_up -1 must be a whole number"),
+        ({"patience": -1}, "patience -1 must be a whole number"),
     ],
 )
 def test_impossible_options_of_prune_are_refused(options, part):

@@ -276,7 +276,7 @@ def test_run_refuses_missing_data_and_configurations(refused, tmp_path):
     refused(["run", tmp_path / "none.yaml", *out], "ConfigError", "none.yaml' cannot be read")
     config = write_study(tmp_path)
     refused(["run", config, "--data", tmp_path / "none.npz", *out], "DataError", "does not exist. Give one of")
-    refused(["run", config, "--seed", -1, *out], "DataError", "seed is -1")
+    refused(["run", config, "--seed", -1, *out], "ConfigError", "--seed", "greater than or equal to 0")
     refused(["run", write_study(tmp_path, prune={"magic": 1}), *out], "ConfigError", "unknown key 'prune.magic'")
     refused(["run", write_study(tmp_path, family={"name": "lenet5", "options": {"widths": [2]}}), *out], "ConfigError")
     assert not (tmp_path / "out" / "results.json").exists()

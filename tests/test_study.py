@@ -149,7 +149,7 @@ def test_each_seed_has_a_folder_and_parents_of_its_own(done, tmp_path):
 
 def test_every_width_and_budget_is_a_result_of_its_own(tmp_path):
     changes = {"merge": {"widths": [None, 0.5]}, "fine_tune": {"epochs": [0, 0.5]}, "prune": None}
-    run_study(config(methods=["separate", "select"], **changes), tmp_path / "out")
+    run_study(config(methods=["optimal", "select"], **changes), tmp_path / "out")
     found = methods_of(tmp_path / "out")
     assert len(found) == 8
     assert all(cell["history"] == [] and cell["within_drop"] is None for cell in found.values())

@@ -68,7 +68,7 @@ def prune(
     method : a name in `pam_opt.pruning.METHODS`
     max_drop : a step counts only while every task's metric stays at least ``reference - max_drop``;
         None sets no limit and then `target_macs` is required
-    target_macs : stop once E[C] is at most this
+    target_macs : stop once E[C] is at most this, or every layer is down to the units that its readers need
     combinations : combination -> weight, for E[C]; default: uniform
     reference : task -> metric that the drop is counted from; default: the given network on `validation`
     fraction : of E[C] removed in each step
@@ -86,8 +86,7 @@ def prune(
 
     Raises
     ------
-    PlanError : an unknown method, no stop rule, numbers out of range, or a `target_macs` that cannot be reached
-        and is the only stop rule
+    PlanError : an unknown method, no stop rule, numbers out of range
     TaskError, DataError : tasks or batches that do not fit
     """
     tasks = check_tasks(tasks, network.tasks)
@@ -109,7 +108,6 @@ def prune(
         goal = max(reached.expected_macs * (1 - fraction / 2**failures), target_macs or 0.0)
         candidate = run.smaller(best, goal)
         if candidate is None:
-            _refuse_unreachable(target_macs, max_drop, reached.expected_macs)
             break
         train(candidate, train_batches, tasks, steps, options)
         step = run.look(candidate)
@@ -160,14 +158,6 @@ class _Run:
         if all(bool(mask.all()) for mask in keep.values()):
             return None
         return remove_units(network, keep)
-
-
-def _refuse_unreachable(target_macs: float | None, max_drop: float | None, least: float) -> None:
-    """A target alone must be met; with an allowed drop it is only where to stop early."""
-    if target_macs is not None and max_drop is None:
-        raise PlanError(
-            f"E[C] cannot go below {least:,.0f} MACs, where every layer keeps one unit to read; raise target_macs"
-        )
 
 
 def _allowed(
