@@ -424,7 +424,7 @@ def test_the_drop_counts_from_a_reference_that_is_given(trained):
         network, train, validation, tasks=tasks, max_drop=0.0, reference={"a": 0.0, "b": 0.0}, target_macs=50.0, steps=0
     )
     assert pam.costs(easy).expected <= 50.0
-    with pytest.raises(PlanError, match="lacks the tasks \\['b'\\]"):
+    with pytest.raises(PlanError, match="lacks a number for the tasks \\['b'\\]"):
         pam.prune(network, train, validation, tasks=tasks, reference={"a": 1.0})
 
 

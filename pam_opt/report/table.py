@@ -70,9 +70,9 @@ def rich_table(results: Sequence[Results], title: str) -> Table:
     """Draw the table for a terminal."""
     header, *lines = _cells(results)
     table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
-    table.padding = (0, 1, 0, 0)
+    table.padding, table.show_edge = (0, 0, 0, 0), False
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number == 0, overflow="fold")
     for line in lines:
         table.add_row(*line)
     return table
@@ -91,8 +91,10 @@ def _cells(results: Sequence[Results]) -> list[list[str]]:
     tasks, combinations = list(table[0].accuracy), list(table[0].macs)
     names = [*(f"{task} %" for task in tasks), *combinations, "E[C]", "/ separate"]
     accuracies = [_spread([100 * result["parents"][task]["accuracy"] for result in results], 1) for task in tasks]
+    ratio = any(row.ratios for row in table)
     columns = [["%, kMAC", *names], ["parents", *accuracies, *("" for _ in [*combinations, "", ""])]]
     columns += [_column(row) for row in table]
+    columns = columns if ratio else [column[:-1] for column in columns]
     transposed = [list(line) for line in zip(*columns, strict=True)]
     return transposed if len(columns) <= _MOST_COLUMNS else columns
 
@@ -108,7 +110,7 @@ def _column(row: Row) -> list[str]:
 def _spread(values: Sequence[float], digits: int) -> str:
     """Write a mean, with the standard deviation where there are several values."""
     mean = f"{statistics.mean(values):,.{digits}f}"
-    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
+    return mean if len(set(values)) < 2 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
 
 
 def _kilo(macs: Sequence[float]) -> str:
