@@ -39,6 +39,7 @@ def tapped(network: MultitaskNetwork) -> Iterator[dict[Place, Tensor]]:
             handle.remove()
 
 
+@torch.enable_grad()
 def loss_gradients(
     network: MultitaskNetwork, x: Tensor, targets: Mapping[str, Tensor], tasks: Sequence[Task]
 ) -> tuple[dict[Place, Tensor], dict[str, dict[Place, Tensor]]]:
@@ -57,7 +58,7 @@ def loss_gradients(
     UnsupportedModel : activations that are not finite; names the layer
     DataError, TaskError : a loss or gradients that are not finite, and what `Task.mean_loss` refuses
     """
-    with torch.enable_grad(), tapped(network) as taps:
+    with tapped(network) as taps:
         outputs = network(x)
     for place, values in taps.items():
         if not torch.isfinite(values).all():

@@ -54,6 +54,7 @@ class SingleTask(nn.Module):
         return {self.task: self.module(x)}
 
 
+@torch.enable_grad()
 def train(
     network: nn.Module,
     batches: Batches,
@@ -75,7 +76,7 @@ def train(
     Raises
     ------
     DataError : a loss that is not finite, a batch that does not fit, or no batches
-    PlanError : `steps` that are no whole number of at least 0
+    PlanError : `steps` that are no whole number of at least 0, or a network whose weights are all frozen
     TaskError : no task, a task that the network does not have, a loss that fails
     """
     options = options or TrainOptions()
@@ -85,6 +86,8 @@ def train(
         raise TaskError("training: there is no task to train on; give at least one")
     if steps == 0:
         return
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise PlanError("training: all weights are frozen; call network.requires_grad_() first")
     optimiser = _optimiser(network, options)
     schedule = _schedule(optimiser, options, steps)
     network.train()

@@ -684,3 +684,25 @@ def test_dead_units_are_the_first_to_be_pruned():
     x = torch.randn(5, *SHAPE)
     torch.testing.assert_close(small(x)["a"], network(x)["a"])
     assert all(value.isfinite().all() for value in small.state_dict().values())
+
+
+# ----------------------------------------------------------------------------------------- gradients switched off
+
+
+def test_work_without_gradients_around_it_is_the_same():
+    with torch.no_grad():
+        inside = plan(share=0.5)
+        network = merged()
+        pam.train(network, data(), TASKS, 2)
+        small = pam.prune(network, data(), data(), tasks=TASKS, steps=1, max_drop=1.0, target_macs=200.0)
+    outside = plan(share=0.5)
+    for one, two in zip(inside.layers, outside.layers, strict=True):
+        np.testing.assert_array_equal(one.members, two.members)
+    assert pam.costs(small).expected <= pam.costs(network).expected
+
+
+def test_a_frozen_network_is_not_trained():
+    network = merged().requires_grad_(False)
+    with refuses(PlanError, "all weights are frozen; call network.requires_grad_() first"):
+        pam.train(network, data(), TASKS, 1)
+    assert plan(parents={name: module.requires_grad_(False) for name, module in parents().items()}).tasks == ("a", "b")
