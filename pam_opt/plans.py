@@ -152,10 +152,18 @@ class Plan:
                 raise ValueError(f"it names a task twice: {list(tasks)}")
             layers = tuple(_read_layer(layer, len(tasks)) for layer in data["layers"])
             shape = tuple(int(size) for size in data["input_shape"]) if data["input_shape"] else None
-            return cls(tasks, layers, shape, tuple(dict(record) for record in data["records"]), dict(data["seconds"]))
+            records = tuple(_read_record(record) for record in data["records"])
+            return cls(tasks, layers, shape, records, dict(data["seconds"]))
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as err:
             what = f"{type(err).__name__}: {err}"
             raise StorageError(f"{str(path)!r} is not a readable plan ({what}); save it again") from err
+
+
+def _read_record(data: Mapping[str, Any]) -> dict[str, Any]:
+    missing = sorted({"solver", "status", "value", "bound"} - set(data))
+    if missing:
+        raise ValueError(f"a record lacks {missing}")
+    return dict(data)
 
 
 def _read_layer(data: Mapping[str, Any], tasks: int) -> LayerPlan:
