@@ -297,7 +297,9 @@ def test_several_seeds_have_a_folder_each(command, tmp_path):
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start ``pam-opt`` in a process of its own."""
-    code = "from pam_opt.cli import main; main()"
+    # A test run in the background ignores the signal of Ctrl-C and would hand that on.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from pam_opt.cli import main; main()"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
