@@ -25,7 +25,7 @@ DEMO = {
     "prune": {
         "max_drop": 0.02,
         "fraction": 0.2,
-        "steps": 80,
+        "steps": 100,
         "patience": 3,
         "batch_size": 32,
         "learning_rate": 0.005,
