@@ -324,6 +324,12 @@ def test_a_zip_that_climbs_out_is_refused(tmp_path, name):
         ({"family": {"name": "magic"}}, ["family: unknown ['magic']; known are ['lenet5'"]),
         ({"merge": {"cost": "magic"}}, ["merge.cost: unknown ['magic']; known are ['correlation'"]),
         ({"prune": {"method": "magic"}}, ["prune.method: unknown ['magic']; known are ['taylor']"]),
+        ({"name": "../../elsewhere"}, ["name", "match pattern"]),
+        ({"name": ""}, ["name", "match pattern"]),
+        ({"name": "[/red]"}, ["name", "match pattern"]),
+        ({"threads": 10**8}, ["threads", "less than or equal to 1024"]),
+        ({"prune": {"max_drop": float("inf")}}, ["prune.max_drop", "finite"]),
+        ({"fine_tune": {"epochs": [0.1, 0.10000001]}}, ["fine_tune.epochs", "each only once"]),
         ({"seeds": []}, ["seeds: needs at least one entry"]),
         ({"tasks": [{"name": "a", "classes": [0]}]}, ["needs at least two tasks"]),
         ({"tasks": [{"name": "a", "classes": [0]}] * 2}, ["duplicate task names ['a']"]),
@@ -347,6 +353,9 @@ def test_wrong_configurations_name_the_key(changes, parts):
         ("name: !!python/object/apply:os.mkdir [evil]", "is not valid YAML: could not determine a constructor"),
         ("name: !!python/name:os.system", "is not valid YAML"),
         ("1: 2", "Keys should be strings"),
+        ("name: 2001-99-99", "is not valid YAML"),
+        ("threads: !!int zz", "is not valid YAML"),
+        ("[" * 5000, "is not valid YAML"),
     ],
 )
 def test_files_that_are_no_configuration_are_refused(tmp_path, monkeypatch, text, part):

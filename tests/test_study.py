@@ -211,6 +211,40 @@ def test_a_damaged_record_is_named(copied, record, content):
         run_study(config(), copied, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("record", "content"),
+    [
+        ("methods/greedy.json", "{}"),
+        ("methods/greedy.json", '{"cells": 5}'),
+        ("parents/even.json", "{}"),
+        ("parents/even.json", '{"validation": 0.5, "accuracy": null}'),
+        ("parents/even.json", "[" * 100_000),
+    ],
+)
+def test_a_record_of_something_else_is_named(copied, record, content):
+    (copied / record).write_text(content)
+    with refuses(StorageError, str(copied / record), "remove it"):
+        run_study(config(), copied, resume=True)
+
+
+@pytest.mark.parametrize("folder", ["parents", "methods", "networks", "plans"])
+def test_a_file_in_place_of_a_folder_is_named(copied, folder):
+    import shutil
+
+    shutil.rmtree(copied / "methods")
+    if folder != "methods":
+        shutil.rmtree(copied / folder)
+    (copied / folder).write_text("a file")
+    with refuses(StorageError, str(copied / folder), "cannot be used"):
+        run_study(config(), copied, resume=True)
+
+
+def test_a_file_in_place_of_the_figures_is_named(done, tmp_path):
+    (tmp_path / "figures").write_text("a file")
+    with refuses(StorageError, str(tmp_path / "figures"), "cannot be used"):
+        write_summary([read_results(done / "results.json")], tmp_path)
+
+
 def test_damaged_parents_are_named(copied):
     path = copied / "parents" / "low.safetensors"
     other = (copied / "parents" / "even.safetensors").read_bytes()
@@ -231,7 +265,10 @@ def test_a_removed_record_is_made_again(done, copied, removed):
     assert without_seconds(methods_of(copied)) == without_seconds(methods_of(done))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 2}', '{"methods": {}}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"schema": 2}', '{"schema": 1}', '{"schema": 1, "methods": {}}', '{"schema": 1, "methods": 5}'],
+)
 def test_results_that_are_none_are_refused(tmp_path, content):
     path = tmp_path / "results.json"
     path.write_text(content)

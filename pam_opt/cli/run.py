@@ -33,7 +33,8 @@ def run_and_report(study: StudyConfig, out: Path, resume: bool) -> None:
     try:
         paths = run_study(study, out, resume=resume, progress=BarProgress(OUTPUT))
     except KeyboardInterrupt:
-        ERRORS.print(f"Interrupted. What is finished lies in {out}; the same command with --resume goes on.")
+        text = f"Interrupted. What is finished lies in {out}; the same command with --resume goes on."
+        ERRORS.print(text, markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
     results = [read_results(path) for path in paths]
     written = write_summary(results, out)
@@ -42,7 +43,8 @@ def run_and_report(study: StudyConfig, out: Path, resume: bool) -> None:
     if outside(results):
         OUTPUT.print(OUTSIDE)
     OUTPUT.print(findings(results), soft_wrap=True, highlight=False)
-    OUTPUT.print(f"\nWritten: {', '.join(str(path) for path in [*paths, *written])}", soft_wrap=True, highlight=False)
+    text = f"\nWritten: {', '.join(str(path) for path in [*paths, *written])}"
+    OUTPUT.print(text, markup=False, soft_wrap=True, highlight=False)
 
 
 def _title(study: StudyConfig) -> str:

@@ -34,7 +34,9 @@ def read_results(path: Path) -> dict[str, Any]:
         results = json.loads(path.read_text(encoding="utf8"))
         if results["schema"] != 1:
             raise ValueError(f"schema {results['schema']}, this version reads 1")
-    except (OSError, ValueError, KeyError, TypeError) as err:
+        if not results["methods"] or not all(cell["combinations"] for cell in results["methods"].values()):
+            raise ValueError("it has no methods")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as err:
         raise StorageError(f"{str(path)!r} holds no results: {err}") from err
     return results
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from pam_opt.atomic import write_atomic
+from pam_opt.errors import StorageError
 from pam_opt.report.table import Results
 
 # Okabe and Ito's palette: told apart with every common colour blindness.
@@ -23,7 +24,10 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
     ------
     StorageError : a figure cannot be written
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise StorageError(f"folder of figures {str(folder)!r} cannot be used: {err.strerror}") from err
     figures: dict[str, Callable[[Results], Figure | None]] = {
         "macs_per_combination": macs_per_combination,
         "groups_per_layer": groups_per_layer,

@@ -92,7 +92,7 @@ class PruneConfig(TrainOptions):
     """
 
     method: str = "taylor"
-    max_drop: float | None = Field(default=0.01, ge=0)
+    max_drop: float | None = Field(default=0.01, ge=0, allow_inf_nan=False)
     target_macs: float | None = Field(default=None, gt=0)
     fraction: float = Field(default=0.1, gt=0, lt=1)
     steps: int = Field(default=100, ge=0)
@@ -108,7 +108,7 @@ class StudyConfig(_Section):
     `threads` sets torch's threads; one is fastest for small networks, and results are repeatable for a fixed number.
     """
 
-    name: str
+    name: str = Field(pattern=r"^\w[\w .-]*$")
     data: DataConfig = DataConfig()
     tasks: list[TaskConfig]
     combinations: dict[str, float] | None = None
@@ -119,7 +119,7 @@ class StudyConfig(_Section):
     fine_tune: FineTuneConfig = FineTuneConfig()
     prune: PruneConfig | None = None
     seeds: tuple[_Seed, ...] = (0,)
-    threads: int | None = Field(default=None, gt=0)
+    threads: int | None = Field(default=None, gt=0, le=1024)
 
     @model_validator(mode="after")
     def _check(self) -> "StudyConfig":
@@ -140,7 +140,7 @@ class StudyConfig(_Section):
             "seeds": self.seeds,
             "methods": self.methods,
             "merge.widths": self.merge.widths,
-            "fine_tune.epochs": self.fine_tune.epochs,
+            "fine_tune.epochs": [f"{epochs:g}" for epochs in self.fine_tune.epochs],
         }
         for name, entries in lists.items():
             if not entries or len(set(entries)) < len(entries):
@@ -171,7 +171,7 @@ def read_config(path: str | Path) -> StudyConfig:
         raw = yaml.safe_load(path.read_text(encoding="utf8"))
     except OSError as err:
         raise ConfigError(f"config {str(path)!r} cannot be read: {err.strerror}") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
         raise ConfigError(f"config {str(path)!r} is not valid YAML: {err}") from err
     if not isinstance(raw, dict):
         raise ConfigError(f"config {str(path)!r} must be a mapping of keys to values")
@@ -191,4 +191,4 @@ def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "top level"
     if error["type"] == "extra_forbidden":
         return f"unknown key {place!r}; remove it or correct its spelling"
-    return f"{place}: {error['msg']}"
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}"

@@ -18,8 +18,8 @@ def claim_folder(out: Path, experiment: dict[str, Any], resume: bool) -> None:
     ConfigError : it holds another experiment, this one without `resume`, or other files
     StorageError : it cannot be made
     """
+    make_folder(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
         others = [entry.name for entry in out.iterdir() if not entry.name.startswith(".")]
     except OSError as err:
         raise StorageError(f"output folder {str(out)!r} cannot be used: {err.strerror}") from err
@@ -39,13 +39,26 @@ def claim_folder(out: Path, experiment: dict[str, Any], resume: bool) -> None:
         raise ConfigError(f"output folder {str(out)!r} holds this experiment already; add --resume to go on with it")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises
+    ------
+    StorageError : it cannot be made, or a file has its name
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise StorageError(f"output folder {str(folder)!r} cannot be used: {err.strerror}") from err
+
+
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Write a finished unit of work, whole."""
     write_text(path, json.dumps(record, indent=1))
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Read a record.
+def read_record(path: Path, **kinds: type | tuple[type, ...]) -> dict[str, Any]:
+    """Read a record that has at least the entries `kinds`, each of its type.
 
     Raises
     ------
@@ -53,8 +66,9 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf8"))
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         raise StorageError(f"record {str(path)!r} cannot be read ({err}); remove it and resume") from err
-    if not isinstance(record, dict):
-        raise StorageError(f"record {str(path)!r} is not a record; remove it and resume")
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
+        needed = f" with {', '.join(kinds)}" if kinds else ""
+        raise StorageError(f"record {str(path)!r} is not a record{needed}; remove it and resume")
     return record

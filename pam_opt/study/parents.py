@@ -12,7 +12,7 @@ from pam_opt.errors import ConfigError, StorageError
 from pam_opt.families import FAMILIES
 from pam_opt.storage import load_tensors, save_tensors
 from pam_opt.study.config import StudyConfig
-from pam_opt.study.folder import read_record, write_record
+from pam_opt.study.folder import make_folder, read_record, write_record
 from pam_opt.study.progress import Progress
 from pam_opt.tasks import Task
 from pam_opt.training import SingleTask, evaluate, train
@@ -31,7 +31,7 @@ def train_parents(
     config: StudyConfig, dataset: Dataset, seed: int, folder: Path, progress: Progress
 ) -> dict[str, Parent]:
     """Train the parents that `folder` does not hold yet, and read the others."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     parents = {}
     for number, task in enumerate(config.build_tasks()):
         torch.manual_seed(1000 * seed + number)
@@ -90,7 +90,7 @@ def _read(module: nn.Module, path: Path, record: Path) -> Parent:
         module.load_state_dict(tensors)
     except RuntimeError as err:
         raise StorageError(f"{str(path)!r} does not fit the family: {err}; remove it and its record") from err
-    known = read_record(record)
+    known = read_record(record, validation=(int, float), accuracy=(int, float))
     return Parent(module.eval(), known["validation"], known["accuracy"])
 
 

@@ -19,7 +19,7 @@ from pam_opt.pruning import PruneStep
 from pam_opt.storage import save
 from pam_opt.study.config import StudyConfig
 from pam_opt.study.environment import environment
-from pam_opt.study.folder import claim_folder, read_record, write_record
+from pam_opt.study.folder import claim_folder, make_folder, read_record, write_record
 from pam_opt.study.methods import METHODS, Built, Ingredients
 from pam_opt.study.parents import Parent, split_batches, train_parents
 from pam_opt.study.progress import Progress
@@ -127,7 +127,7 @@ class _SeedRun:
         with self.progress.stage(f"{label}: plan and merge"):
             built = METHODS[name].build(ingredients, width)
         for kind in ("methods", "networks", "plans"):
-            (self.folder / kind).mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder / kind)
         if built.plan is not None:
             built.plan.save(self.folder / "plans" / f"{unit}.json")
         found = {
@@ -213,7 +213,7 @@ class _SeedRun:
         for width in self.config.merge.widths:
             for name in self.config.methods:
                 unit = _unit_name(name, width, self.config)
-                methods |= read_record(self.folder / "methods" / f"{unit}.json")["cells"]
+                methods |= read_record(self.folder / "methods" / f"{unit}.json", cells=dict)["cells"]
         results = {
             "schema": SCHEMA,
             "experiment": self._experiment(),
