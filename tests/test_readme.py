@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from pam_opt.families import lenet5
+from pam_opt.report import findings, markdown_table, read_results
+from pam_opt.report.table import seed_ratios_table
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -38,3 +41,15 @@ def test_solver_example():
     namespace = {"cost": np.array([[1.0, 9.0], [9.0, 2.0]])}
     exec(python_blocks()[1], namespace)
     assert namespace["solution"].value == 3.0
+
+
+@pytest.mark.parametrize("study", ["mnist_lenet5", "mnist_lenet5_merged", "cifar10_small_vgg"])
+def test_tables_are_those_of_the_results(study):
+    results = [
+        read_results(path) for path in sorted((README.parent / "benchmarks/results" / study).glob("seed-*.json"))
+    ]
+    text = README.read_text(encoding="utf8")
+    assert len(results) == 3
+    assert markdown_table(results) in text
+    assert findings(results) in text
+    assert seed_ratios_table(results) in text

@@ -9,7 +9,7 @@ from pam_opt.atomic import write_text
 from pam_opt.errors import StorageError
 from pam_opt.report.figures import write_figures
 from pam_opt.report.sentences import findings
-from pam_opt.report.table import markdown_table, rich_table
+from pam_opt.report.table import markdown_table, rich_table, seed_ratios_table
 
 __all__ = [
     "OUTSIDE",
@@ -53,5 +53,6 @@ def write_summary(results: Sequence[dict[str, Any]], out: Path) -> list[Path]:
     """Write ``table.md`` over all seeds and the figures of the first; return the paths."""
     table = out / "table.md"
     legend = f"\n{OUTSIDE}\n" if outside(results) else ""
-    write_text(table, f"{markdown_table(results)}{legend}\n{findings(results)}\n")
+    seeds = f"\n{found}" if (found := seed_ratios_table(results)) else ""
+    write_text(table, f"{markdown_table(results)}{legend}\n{findings(results)}\n{seeds}")
     return [table, *write_figures(results[0], out / "figures")]

@@ -85,6 +85,17 @@ def markdown_table(results: Sequence[Results]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines]) + "\n"
 
 
+def seed_ratios_table(results: Sequence[Results]) -> str:
+    """Write E[C] / separate of every method seed by seed, as Markdown; empty where there are no such ratios."""
+    table = [row for row in rows(results) if row.ratios and row.method != "separate"]
+    if not table or len(results) == 1:
+        return ""
+    header = ["E[C] / separate", *(f"seed {result['experiment']['seed']}" for result in results)]
+    lines = [header, [":--", *["--:"] * len(results)]]
+    lines += [[row.method, *(f"{ratio:.2f}" for ratio in row.ratios)] for row in table]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
 def _cells(results: Sequence[Results]) -> list[list[str]]:
     """Write all cells, header first: one column for each method, or one row where that would be too wide."""
     table = rows(results)
