@@ -10,6 +10,7 @@ from torch import nn
 
 import pam_opt as pam
 from pam_opt.errors import PlanError
+from pam_opt.pair_costs.fisher import FLOOR
 from pam_opt.plans import LayerPlan, Plan
 from pam_opt.representation import Pool
 
@@ -78,10 +79,12 @@ def test_the_cost_is_what_a_line_through_the_kept_unit_leaves():
     with torch.no_grad():
         rows = torch.cat([parents[t].linear1(x.flatten(1)) for t in "ab"], dim=1).double().numpy()
     fisher = np.concatenate([layer.units[t].fisher for t in "ab"])
+    fisher += FLOOR * fisher.mean()
     for u in range(rows.shape[1]):
         for r in range(rows.shape[1]):
             line = np.stack([rows[:, r], np.ones(len(rows))], axis=1)
-            left = rows[:, u] - line @ np.linalg.lstsq(line, rows[:, u], rcond=None)[0]
+            fit = np.linalg.lstsq(line, rows[:, u], rcond=None)[0]
+            left = rows[:, u] - (line @ fit if fit[0] > 0 else rows[:, u].mean())
             assert pool.cost[u, r] == pytest.approx(0.5 * fisher[u] * np.mean(left**2), rel=1e-3, abs=1e-9)
     kept = np.array([1, 4, 11])
     design = np.column_stack([rows[:, kept], np.ones(len(rows))])
@@ -171,12 +174,13 @@ def test_share_is_the_part_of_the_kept_units_that_all_tasks_share(problem, count
             parents, tasks=tasks, statistics=statistics, problem=problem, width=0.6, share=share, solver="auto"
         )
         losses[share] = plan.summary()["value"]
-        for layer, widest in zip(plan.layers, (5, 7, 10, 11), strict=True):
-            wanted = round(0.6 * widest)
+        for index, layer in enumerate(plan.layers):
+            wanted = round(0.6 * (5, 7, 10, 11)[index])
             shared = round(share * wanted)
             assert layer.widths.get(group(names), 0) == shared
             for k, task in enumerate(names):
-                assert layer.widths.get(group(task), 0) == wanted - shared
+                left = layer.units[k] - np.count_nonzero(members(layer)[layer.rows(group(names)), k] >= 0)
+                assert layer.widths.get(group(task), 0) == min(wanted - shared, left)
                 assert all(task in layer.groups[place] for place in layer.places[k] if place >= 0)
         assert plan.summary()["bound"] is None or share in (0.0, 1.0)
         network = pam.merge(parents, plan, calibration=data)

@@ -12,10 +12,10 @@ from pam_opt_solvers.solution import Run
 @dataclass(frozen=True, eq=False)
 class Representatives:
     cost: np.ndarray
-    p: int
+    n_kept: int
 
     def run(self, swaps):
-        c, p = self.cost, self.p
+        c, p = self.cost, self.n_kept
         best, kept = np.full(len(c), c[np.isfinite(c)].max() + 1.0), []
         forced = np.flatnonzero(np.isinf(c).sum(1) == len(c) - 1) if len(c) > 1 else []
         for j in forced:
@@ -45,13 +45,13 @@ class Representatives:
 @dataclass(frozen=True, eq=False)
 class ColumnSubset:
     gram: np.ndarray
+    n_kept: int
     weights: np.ndarray
-    p: int
 
     def run(self, swaps):
         g, kept = self.gram.copy(), []
         scale = g.diagonal().copy()
-        for _ in range(self.p):
+        for _ in range(self.n_kept):
             d = g.diagonal()
             ok = d > 1e-9 * np.maximum(scale, 1e-300)
             gain = np.where(ok, (self.weights[:, None] * g**2).sum(0) / np.where(ok, d, 1.0), -1.0)

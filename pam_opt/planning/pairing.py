@@ -143,7 +143,9 @@ class _Pairer:
         return np.concatenate([mixed.weight.flatten(1).numpy(), mixed.bias[:, None].numpy()], axis=1)
 
 
-def _record(solution: Solution, cost: np.ndarray, layer: str, task: str, saved: float, stepwise: bool) -> dict[str, Any]:
+def _record(
+    solution: Solution, cost: np.ndarray, layer: str, task: str, saved: float, stepwise: bool
+) -> dict[str, Any]:
     """Write down what ran as plain data."""
     pairs = solution.pairs if solution.pairs is not None else np.empty((0, 2), dtype=int)
     finite = cost[np.isfinite(cost)]

@@ -50,7 +50,7 @@ def _median(pool: Pool, candidates: np.ndarray, given: np.ndarray, count: int) -
 
 def _columns(pool: Pool, candidates: np.ndarray, given: np.ndarray, count: int) -> Problem:
     left = pool.residual(given) if len(given) else pool.covariance
-    return ColumnSubset(left[np.ix_(candidates, candidates)], pool.weight[candidates], count)
+    return ColumnSubset(left[np.ix_(candidates, candidates)], count, pool.weight[candidates])
 
 
 def _plan(request: Request, pose: Pose) -> LayersAndRecords:

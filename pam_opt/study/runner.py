@@ -92,9 +92,7 @@ class _SeedRun:
         with self.progress.stage(f"seed {self.seed}: measure the parents") as update:
             modules = {name: parent.module for name, parent in parents.items()}
             within = any(METHODS[name].needs_within for name in self.config.methods)
-            return measure(
-                modules, batches, tasks=self.tasks, within=within, progress=lambda done: update(done, total)
-            )
+            return measure(modules, batches, tasks=self.tasks, within=within, progress=lambda done: update(done, total))
 
     def _calibration(self) -> list[tuple[torch.Tensor, Mapping[str, torch.Tensor]]]:
         """Draw the calibration samples from the training split, without augmentation."""
