@@ -10,7 +10,7 @@ from pam_opt_solvers.api import solve
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems import Feature, Pairing, Problem, load_problem
+from pam_opt_solvers.problems import Feature, Pairing, Problem, Quota, Representatives, load_problem
 from pam_opt_solvers.registry import SolverInfo, available
 from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
@@ -23,6 +23,8 @@ __all__ = [
     "PamOptError",
     "Problem",
     "ProblemError",
+    "Quota",
+    "Representatives",
     "Run",
     "Solution",
     "Solver",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.problems import Feature, Pairing, Representatives
 
 Choice = tuple[str, str]
 
@@ -20,7 +20,12 @@ def _pairing(problem: Pairing) -> Choice:
     return "hungarian", "exact in polynomial time and the fastest here"
 
 
+def _representatives(problem: Representatives) -> Choice:
+    return "lagrangian", "proves most problems in seconds and has a decision and a bound at every moment"
+
+
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
+    "representatives": _representatives,
 }
 """Kind of problem to the choice; a new problem enters its own."""

@@ -36,6 +36,12 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
         "random": "pam_opt_solvers.pairing.random_:Random",
     },
+    "representatives": {
+        "lagrangian": "pam_opt_solvers.representatives.lagrangian:Lagrangian",
+        "greedy": "pam_opt_solvers.representatives.greedy:Greedy",
+        "swaps": "pam_opt_solvers.representatives.swaps:Swaps",
+        "importance": "pam_opt_solvers.representatives.importance:Importance",
+    },
 }
 """Methods of one kind of problem each."""
 

@@ -11,3 +11,5 @@ class Feature(Enum):
     FORBIDDEN = "forbidden choices"
     RECTANGULAR = "sides of different length"
     SET_FUNCTION = "budgets on a set function"
+    CAPACITIES = "limits on how many units one may stand for"
+    QUOTAS = "limits on the kept units per class"
