@@ -72,7 +72,7 @@ def rebuilt(child, weight, bias):
 
 
 def test_the_cost_is_what_a_line_through_the_kept_unit_leaves():
-    tasks, parents, data, statistics = measured("mlp")
+    _, parents, data, statistics = measured("mlp")
     layer = statistics.layers[0]
     pool = Pool.of(layer, ("a", "b"))
     x = torch.cat([x for x, _ in data])
@@ -113,6 +113,11 @@ def test_planted_copies_are_represented_and_the_function_stays(family, problem):
             torch.testing.assert_close(module(x), parent(x), atol=1e-4, rtol=1e-4)
     data = make_data(SHAPES[family], tasks, (120, 120))
     plan = pam.plan(parents, data, tasks=tasks, problem=problem, width=0.5)
+    for layer, record in zip(pam.measure(parents, data, tasks=tasks, within=True).layers, plan.records, strict=True):
+        pool = Pool.of(layer, ("a", "b"))
+        assert record["value"] < 1e-4 * (pool.weight @ pool.variance)
+    if problem == "columns" and family != "mlp":
+        return  # layers of low rank: some units are sums of others, and need no copy to be explained
     network = pam.merge(parents, plan, calibration=data)
     average = pam.merge(parents, plan, weights="average")
     for index, layer in enumerate(plan.layers):

@@ -12,8 +12,8 @@ from torch import Tensor
 from pam_opt.data import checked
 from pam_opt.errors import DataError
 from pam_opt.folding import Folded, NormState, fold, norm_state, unfold
-from pam_opt.merging.weights import Mix
 from pam_opt.merging.rows import append_one, input_rows, unit_rows
+from pam_opt.merging.weights import Mix
 from pam_opt.network import MultitaskNetwork, Signals
 from pam_opt.plans import LayerPlan
 from pam_opt.structure import Layer, canonical

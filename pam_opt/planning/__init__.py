@@ -67,7 +67,8 @@ def plan(
     problem : ``pairing``; ``representatives`` or ``columns``, which keep `width` of the units and read the others
         from these, one from one or each from all together; or a control without a solver: ``exclusive``,
         ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply
-    loss_budget : for ``pairing``, instead of `share`: the predicted loss that all pairs together may add (``cost="fisher"``)
+    loss_budget : for ``pairing``, instead of `share`: the predicted loss that all pairs together may add
+        (``cost="fisher"``)
     width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing`` and the
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
         reads, with share 1 all units, and the default is 1.0

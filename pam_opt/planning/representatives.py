@@ -21,9 +21,7 @@ from pam_opt.planning.request import Request
 from pam_opt.plans import LayerPlan
 from pam_opt.representation import Pool
 from pam_opt.tasks import Group
-from pam_opt.planning.interim import ColumnSubset, Representatives, Solution, solve
-
-Problem = Representatives | ColumnSubset
+from pam_opt_solvers import ColumnSubset, Problem, Representatives, Solution, solve
 
 Pose = Callable[[Pool, np.ndarray, np.ndarray, int], Problem]
 """(pool, candidates, given, count) -> the problem of keeping `count` of the candidates beside the given units."""

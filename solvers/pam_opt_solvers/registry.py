@@ -42,6 +42,13 @@ METHODS: dict[str, dict[str, str]] = {
         "swaps": "pam_opt_solvers.representatives.swaps:Swaps",
         "importance": "pam_opt_solvers.representatives.importance:Importance",
     },
+    "column_subset": {
+        "branch_and_bound": "pam_opt_solvers.column_subset.branch_and_bound:BranchAndBound",
+        "swaps": "pam_opt_solvers.column_subset.swaps:Swaps",
+        "greedy": "pam_opt_solvers.column_subset.greedy:Greedy",
+        "importance": "pam_opt_solvers.column_subset.importance:Importance",
+        "random": "pam_opt_solvers.column_subset.random_:Random",
+    },
 }
 """Methods of one kind of problem each."""
 

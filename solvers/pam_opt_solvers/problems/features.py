@@ -10,6 +10,6 @@ class Feature(Enum):
     FIXED_COUNT = "a fixed number of pairs below the most possible"
     FORBIDDEN = "forbidden choices"
     RECTANGULAR = "sides of different length"
+    QUOTAS = "least and most kept units per class"
     SET_FUNCTION = "budgets on a set function"
     CAPACITIES = "limits on how many units one may stand for"
-    QUOTAS = "limits on the kept units per class"
