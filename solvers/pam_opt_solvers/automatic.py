@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.problems import ColumnSubset, Feature, Pairing, Representatives
 from pam_opt_solvers.problems.pairing import PLAIN
 
 Choice = tuple[str, str]
@@ -29,7 +29,21 @@ def _pairing(problem: Pairing) -> Choice:
     return "hungarian", "exact in polynomial time and the fastest here"
 
 
+def _representatives(problem: Representatives) -> Choice:
+    return "lagrangian", "proves most problems in seconds and has a decision and a bound at every moment"
+
+
+def _column_subset(problem: ColumnSubset) -> Choice:
+    if problem.size <= 24:
+        return "branch_and_bound", "exact, and few enough units for it"
+    if problem.size <= 1024:
+        return "swaps", "a local optimum of greedy selection"
+    return "greedy", "swaps take minutes at this size"
+
+
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
+    "representatives": _representatives,
+    "column_subset": _column_subset,
 }
 """Kind of problem to the choice; a new problem enters its own."""

@@ -14,4 +14,6 @@ class Feature(Enum):
     BUDGETS = "linear budgets"
     FORCED = "forced pairs"
     TIED = "units that go together"
+    QUOTAS = "least and most kept units per class"
     SET_FUNCTION = "budgets on a set function"
+    CAPACITIES = "limits on how many units one may stand for"
