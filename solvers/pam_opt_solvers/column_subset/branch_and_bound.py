@@ -74,18 +74,18 @@ class Tree:
         return np.array(batch, np.int8).reshape(-1, len(self.scaled.gram))
 
     def expand(self, states: States) -> None:
-        """Split nodes, bound their children, and keep those that may hold a better decision."""
+        """Split nodes by their most gainful unit and bound their children."""
         stack = self.bounds.residuals(states)
         units, gains = self._best_units(stack, states)
         for node in np.flatnonzero(gains < 0):
             self._offer(filled_up(self.problem, np.flatnonzero(states[node] == INCLUDED)))
         nodes = np.flatnonzero(gains >= 0)
-        children = np.repeat(states[nodes], 2, axis=0)
-        children[0::2][np.arange(len(nodes)), units[nodes]] = INCLUDED
-        children[1::2][np.arange(len(nodes)), units[nodes]] = EXCLUDED
-        children = children[self._completable(children)]
-        if len(children):
-            self._add(children)
+        units, stack = units[nodes], stack[nodes]
+        with_unit, without = states[nodes].copy(), states[nodes].copy()
+        with_unit[np.arange(len(nodes)), units] = INCLUDED
+        without[np.arange(len(nodes)), units] = EXCLUDED
+        self._add(without, stack)
+        self._add(with_unit, self.bounds.given(stack, units))
 
     def _best_units(self, stack: Stack, states: States) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         scaled = self.scaled
@@ -109,9 +109,13 @@ class Tree:
         possible = (room >= 0).all(axis=1) & (lacking <= room).all(axis=1)
         return possible & (lacking.sum(axis=1) <= left) & (room.sum(axis=1) >= left)
 
-    def _add(self, children: States) -> None:
+    def _add(self, children: States, stack: Stack) -> None:
+        """Keep the children, whose residuals are ``stack``, that may hold a better decision."""
+        possible = self._completable(children)
+        children, stack = children[possible], stack[possible]
+        if not len(children):
+            return
         left = self.problem.n_kept - (children == INCLUDED).sum(axis=1)
-        stack = self.bounds.residuals(children)
         bounds = self.bounds.lower(stack, children, left)
         few = (left <= 2) | ((children == FREE).sum(axis=1) == left)
         for node in np.flatnonzero(bounds < self._cut):
@@ -181,6 +185,8 @@ class BranchAndBound(Solver[Residual]):
     def _run(self, model: Residual, problem: ColumnSubset, options: Options) -> Outcome:
         search = begin(problem, options.time_limit)
         start = greedy_within_limit(problem, model, search)
+        if search.out_of_time:
+            return Outcome(Status.TIME_LIMIT, start)
         search.offer(np.sort(start))
         improve(problem, start, search)
         search.raise_bound(problem.trivial_bound())

@@ -117,6 +117,8 @@ class Swaps(Solver[Residual]):
     def _run(self, model: Residual, problem: ColumnSubset, options: Options) -> Outcome:
         search = begin(problem, options.time_limit)
         start = greedy_within_limit(problem, model, search)
+        if search.out_of_time:
+            return Outcome(Status.TIME_LIMIT, start)
         search.offer(np.sort(start))
         if EIGENVALUES * problem.size**3 < AFFORDABLE * search.seconds_left:
             search.raise_bound(problem.spectral_bound())
