@@ -17,7 +17,6 @@ import numpy as np
 from pam_opt_solvers.errors import SolverFailed
 from pam_opt_solvers.grouping import dual
 from pam_opt_solvers.grouping.joint_repair import complete
-from pam_opt_solvers.grouping.moves import State
 from pam_opt_solvers.grouping.normal import Floats, Normal
 from pam_opt_solvers.grouping.relaxation import Relaxation
 from pam_opt_solvers.options import Options
@@ -39,11 +38,17 @@ PROGRESS = 1e-4
 
 PATIENCE = 4
 
+REPAIR_EVERY = 3
+"""Cheap rounds of which the first makes a decision: evaluating set functions takes longer than pricing."""
+
 SLICE = 1 / 3
 """Part of the time left that one call of the engine may take."""
 
 SHORTEST = 0.5
 """Seconds that one call may take in any case."""
+
+RESERVE = 0.9
+"""Part of the time limit that is planned with; engines and large set functions overrun."""
 
 
 class Cuts(Solver[Solver[Any]]):
@@ -65,9 +70,10 @@ class Cuts(Solver[Solver[Any]]):
         return engine
 
     def _run(self, model: Solver[Any], problem: Grouping, options: Options) -> Outcome:
-        search = Search(problem, options.time_limit)
+        limit = None if options.time_limit is None else RESERVE * options.time_limit
+        search = Search(problem, limit)
         relaxation = Relaxation(problem)
-        complete(State(relaxation.whole, problem.least_use()), search)
+        complete(relaxation.whole, problem.least_use(), search)
         reason = _cheap_rounds(relaxation, search) or _exact_rounds(relaxation, search, model, options)
         note = "; ".join(text for text in (reason, relaxation.note) if text)
         return search.outcome(note, finished=bool(reason), error=relaxation.error)
@@ -86,7 +92,8 @@ def _cheap_rounds(relaxation: Relaxation, search: Search) -> str:
             break
         heights.append(dual.bound(normal, best))
         search.raise_bound(heights[-1])
-        complete(State(relaxation.whole, normal.priced(best).argmin(axis=1)), search)
+        if len(heights) % REPAIR_EVERY == 1:
+            complete(relaxation.whole, normal.priced(best).argmin(axis=1), search)
         stalled = len(heights) > PATIENCE and heights[-1] - heights[-1 - PATIENCE] <= PROGRESS * abs(heights[-1])
         if search.over or stalled or time.perf_counter() > until:
             break
@@ -126,8 +133,8 @@ def _exact_rounds(relaxation: Relaxation, search: Search, engine: Solver[Any], o
         search.raise_bound(min(bound, search.value))
         if outcome.decision is None:
             continue
-        complete(State(relaxation.whole, outcome.decision), search)
-        if relaxation.cut_decision(outcome.decision):
+        complete(relaxation.whole, outcome.decision, search)
+        if relaxation.cut_decision(outcome.decision, search):
             continue
         search.offer(outcome.decision)
         if optimal:

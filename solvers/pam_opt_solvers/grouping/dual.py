@@ -55,6 +55,13 @@ def proves_infeasible(normal: Normal, prices: Floats) -> bool:
     return math.fsum(least) > margin * math.fsum(weights)
 
 
+def shares(normal: Normal, prices: Floats, smoothing: float) -> Floats:
+    """Return (n, G) how much of each unit the smoothed dual puts into each group: nearly optimal for the relaxation."""
+    priced = normal.priced(prices)
+    parts = np.exp((priced.min(axis=1, keepdims=True) - priced) / smoothing)
+    return parts / parts.sum(axis=1, keepdims=True)
+
+
 def paths(normal: Normal, last: float = LAST) -> Iterator[Floats]:
     """Yield prices (B,) that approach the best ones, one array per smoothing level down to ``last``."""
     prices = np.full(len(normal.kept), 0.1)

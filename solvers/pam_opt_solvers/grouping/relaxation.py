@@ -9,6 +9,7 @@ from pam_opt_solvers.grouping import separation
 from pam_opt_solvers.grouping.normal import Normal
 from pam_opt_solvers.problems.budgets import BudgetTable, JointBudget
 from pam_opt_solvers.problems.grouping import Grouping
+from pam_opt_solvers.search import Search
 
 Floats = NDArray[np.float64]
 
@@ -59,13 +60,16 @@ class Relaxation:
         )
         return Grouping(problem.groups, self._costs, problem.linear.extended(cuts))
 
-    def cut_decision(self, decision: NDArray[np.int64]) -> bool:
-        """Cut off every set of a decision that breaks its joint budget; return whether there was one."""
+    def cut_decision(self, decision: NDArray[np.int64], search: Search) -> bool:
+        """Cut off every set of a decision that breaks its joint budget, while there is time; return whether one did."""
         before = self.made
         for budget in self.problem.joint:
             members = self.problem.members(decision, budget.groups)
             if budget.function.value(members) > budget.allowed:
-                self._add(budget, list(separation.sharp_rows(budget, members)))
+                for row in separation.sharp_rows(budget, members):
+                    self._add(budget, [row])
+                    if search.out_of_time:
+                        break
         self.rounds += self.made > before
         return self.made > before
 

@@ -1,8 +1,8 @@
 """Linear rows that every grouping within a joint budget satisfies and that a given set breaks.
 
-Two kinds. A *support* of the set function, ``f(T) >= k + sum_T c_u``, gives ``sum_u c_u x_u <= limit - k``. A *cover* C
-is a smallest set (no member to spare) that breaks the budget; f is monotone, so ``sum_C x_u <= |C| - 1`` [1]. A cover is
-extended to E by units that may stand in for any of its members: if every |C| units of E break the budget, then
+Two kinds. A *support* of the set function, ``f(T) >= k + sum_T c_u``, gives ``sum_u c_u x_u <= limit - k``. A *cover*
+C is a smallest set (no member to spare) that breaks the budget; f is monotone, so ``sum_C x_u <= |C| - 1`` [1]. A cover
+is extended to E by units that may stand in for any of its members: if every |C| units of E break the budget, then
 ``sum_E x_u <= |C| - 1``.
 
 [1] E. Balas, "Facets of the knapsack polytope", Mathematical Programming 8, 1975, doi:10.1007/BF01580440, for linear f.
@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from pam_opt_solvers.problems.budgets import BudgetTable, JointBudget
+from pam_opt_solvers.problems.budgets import JointBudget
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -28,15 +28,19 @@ COVERS = 4
 TESTS = 64
 """Sets evaluated at most to extend a cover."""
 
+SHARES = (0.9, 0.5, 0.1)
+"""A fractional choice is cut by the supports at the sets of units that are in by more than these parts."""
+
+LEAST_BREACH = 1e-4
+"""Part of its right side by which a fractional choice must break a row for it to be worth having."""
+
 NOTHING = 1e-9
 """Part of the largest coefficient below which one is left out, which keeps a row valid."""
 
 
-def rows(budget: JointBudget, members: Indices) -> Iterator[Row]:
+def sharp_rows(budget: JointBudget, members: Indices) -> Iterator[Row]:
     """Yield rows that hold for every decision within the budget; if ``members`` breaks the budget, it breaks them."""
-    for support in budget.function.supports(members):
-        small = support.coefficients < NOTHING * support.coefficients.max(initial=0.0)
-        yield np.where(small, 0.0, support.coefficients), budget.allowed - support.constant
+    yield from support_rows(budget, members, np.zeros(budget.function.size))
     for cover in covers(budget, members):
         extended = extend(budget, cover)
         coefficients = np.zeros(budget.function.size)
@@ -44,12 +48,26 @@ def rows(budget: JointBudget, members: Indices) -> Iterator[Row]:
         yield coefficients, len(cover) - 1.0
 
 
-def table(budget: JointBudget, cuts: list[Row], first: int) -> BudgetTable:
-    """Return rows as linear budgets of the groups of the joint one, named for it and numbered from ``first``."""
-    names = tuple(f"{budget.name}, cut {first + index}" for index in range(len(cuts)))
-    rates = np.tile(budget.groups.astype(np.float64), (len(cuts), 1))
-    weights = np.array([coefficients for coefficients, _ in cuts]).reshape(len(cuts), budget.function.size)
-    return BudgetTable(weights, rates, np.array([limit for _, limit in cuts]), names)
+def support_rows(budget: JointBudget, members: Indices, preference: Floats) -> Iterator[Row]:
+    """Yield the rows of the supports at ``members``; see `SetFunction.supports`."""
+    for support in budget.function.supports(members, preference):
+        small = support.coefficients < NOTHING * support.coefficients.max(initial=0.0)
+        yield np.where(small, 0.0, support.coefficients), budget.allowed - support.constant
+
+
+def broken_rows(budget: JointBudget, shares: Floats) -> Iterator[Row]:
+    """Yield rows that a fractional choice breaks.
+
+    Parameters
+    ----------
+    shares : (n,) part of each unit in the budget's groups, 0 to 1
+    """
+    counts = {0, round(float(shares.sum())), *(int((shares > share).sum()) for share in SHARES)}
+    order = np.argsort(-shares, kind="stable")
+    for count in sorted(counts):
+        for row in support_rows(budget, np.sort(order[:count]), shares):
+            if row[0] @ shares > row[1] * (1 + LEAST_BREACH):
+                yield row
 
 
 def covers(budget: JointBudget, members: Indices) -> Iterator[Indices]:

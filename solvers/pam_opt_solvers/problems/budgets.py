@@ -246,7 +246,7 @@ class JointBudget:
         function = getattr(importlib.import_module(module), attribute)
         parameters = _below(arrays, "function.")
         try:
-            return cls(arrays["groups"], function(**parameters), arrays["limit"][()], str(arrays["name"]))
+            return cls(arrays["groups"], function(**parameters), arrays["limit"].item(), str(arrays["name"]))
         except TypeError as err:
             raise ProblemError(f"a set function '{kind}' cannot be made of {sorted(parameters)}: {err}") from err
 
