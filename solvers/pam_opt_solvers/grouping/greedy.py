@@ -79,6 +79,10 @@ class Greedy(Solver[Counts]):
             )
         return Outcome(Status.FEASIBLE, state.decision, note="repaired: the sets leave units without an open group")
 
+    def worst_seconds(self, problem: Grouping) -> float:
+        """Return a generous time for sets and repair; joint budgets may need any."""
+        return np.inf if problem.joint else 1e-5 * problem.cost.size * (1 + len(problem.linear)) + 0.1
+
 
 def _least(keys: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
     """Return (n,) the column that is least by the last of the keys (n, G), ties by the one before it, and so on."""
