@@ -24,6 +24,10 @@ ROW_BITS = 36
 """Of the coefficients of rows that are not small whole numbers: fine enough for every tolerance on budgets."""
 
 
+WHOLE = 1e-6
+"""By which a limit may miss a whole number and still count as it."""
+
+
 @dataclass(frozen=True)
 class _Native:
     model: Any
@@ -98,7 +102,10 @@ def _rows(program: IntegerProgram) -> list[_Row]:
         scale = 2.0 ** exponents[row]
         whole = np.rint(coefficients * scale).astype(np.int64)
         chooses = bool((coefficients == 1).all() and (program.upper[columns] == 1).all())
-        rows.append(_Row(columns, whole, np.ceil(low[row] * scale - 0.5), np.floor(high[row] * scale + 0.5), chooses))
+        # A limit of 3.7 on whole numbers is one of 3; a scaled one is only rounded.
+        slack = WHOLE if exponents[row] == 0 else 0.5
+        limits = np.ceil(low[row] * scale - slack), np.floor(high[row] * scale + slack)
+        rows.append(_Row(columns, whole, *limits, chooses))
     return rows
 
 
