@@ -11,7 +11,7 @@ from pam_opt_solvers.grouping.normal import Normal
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-CORE = 600
+CORE = 300
 """Moves among which pairs are looked for: those that cost least at the prices."""
 
 ROUNDING = 1e-12
