@@ -3,15 +3,20 @@
 import os
 
 from pam_opt_solvers.errors import ProblemError
+from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.grouping import Grouping
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
+from pam_opt_solvers.problems.quota import Quota
+from pam_opt_solvers.problems.representatives import Representatives
 from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
     Grouping.kind: Grouping,
+    Representatives.kind: Representatives,
+    ColumnSubset.kind: ColumnSubset,
 }
 """Kind to class."""
 
@@ -34,4 +39,15 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     return known[schema].load(path)
 
 
-__all__ = ["LINEAR", "PROBLEMS", "Feature", "Grouping", "Pairing", "Problem", "load_problem"]
+__all__ = [
+    "LINEAR",
+    "PROBLEMS",
+    "ColumnSubset",
+    "Feature",
+    "Grouping",
+    "Pairing",
+    "Problem",
+    "Quota",
+    "Representatives",
+    "load_problem",
+]
