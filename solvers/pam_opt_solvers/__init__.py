@@ -12,7 +12,16 @@ from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, Solv
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.curve import PairingCurve, pairing_curve
-from pam_opt_solvers.problems import ColumnSubset, Feature, Pairing, Problem, Quota, Representatives, load_problem
+from pam_opt_solvers.problems import (
+    ColumnSubset,
+    Feature,
+    Grouping,
+    Pairing,
+    Problem,
+    Quota,
+    Representatives,
+    load_problem,
+)
 from pam_opt_solvers.problems.budget import Budget
 from pam_opt_solvers.registry import SolverInfo, available
 from pam_opt_solvers.solution import Run, Solution
@@ -23,6 +32,7 @@ __all__ = [
     "ColumnSubset",
     "ColumnSubsetCurve",
     "Feature",
+    "Grouping",
     "Options",
     "Outcome",
     "Pairing",

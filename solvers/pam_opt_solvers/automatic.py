@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import ColumnSubset, Feature, Pairing, Representatives
+from pam_opt_solvers.problems import ColumnSubset, Feature, Grouping, Pairing, Representatives
 from pam_opt_solvers.problems.pairing import PLAIN
 
 Choice = tuple[str, str]
@@ -29,6 +29,18 @@ def _pairing(problem: Pairing) -> Choice:
     return "hungarian", "exact in polynomial time and the fastest here"
 
 
+EXACT_CHOICES = 2000
+"""Up to so many permitted choices of a grouping, an integer programme is proved in seconds."""
+
+
+def _grouping(problem: Grouping) -> Choice:
+    if Feature.SET_FUNCTION in problem.features:
+        return "cuts", "the one method that bounds joint budgets"
+    if problem.cost.size <= EXACT_CHOICES:
+        return "math_opt", "exact and fast at this size"
+    return "lagrangian", "close to the optimum and its bound in seconds at this size"
+
+
 def _representatives(problem: Representatives) -> Choice:
     return "lagrangian", "proves most problems in seconds and has a decision and a bound at every moment"
 
@@ -43,6 +55,7 @@ def _column_subset(problem: ColumnSubset) -> Choice:
 
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
+    "grouping": _grouping,
     "representatives": _representatives,
     "column_subset": _column_subset,
 }

@@ -37,6 +37,12 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
         "random": "pam_opt_solvers.pairing.random_:Random",
     },
+    "grouping": {
+        "lagrangian": "pam_opt_solvers.grouping.lagrangian:Lagrangian",
+        "cuts": "pam_opt_solvers.grouping.cuts:Cuts",
+        "ratio": "pam_opt_solvers.grouping.ratio:Ratio",
+        "greedy": "pam_opt_solvers.grouping.greedy:Greedy",
+    },
     "representatives": {
         "lagrangian": "pam_opt_solvers.representatives.lagrangian:Lagrangian",
         "greedy": "pam_opt_solvers.representatives.greedy:Greedy",

@@ -5,6 +5,7 @@ import os
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.grouping import Grouping
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
 from pam_opt_solvers.problems.quota import Quota
@@ -13,6 +14,7 @@ from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
+    Grouping.kind: Grouping,
     Representatives.kind: Representatives,
     ColumnSubset.kind: ColumnSubset,
 }
@@ -42,6 +44,7 @@ __all__ = [
     "PROBLEMS",
     "ColumnSubset",
     "Feature",
+    "Grouping",
     "Pairing",
     "Problem",
     "Quota",
