@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.problems import Feature, JointPairing, Pairing
 
 Choice = tuple[str, str]
 
@@ -20,7 +20,15 @@ def _pairing(problem: Pairing) -> Choice:
     return "hungarian", "exact in polynomial time and the fastest here"
 
 
+def _joint_pairing(problem: JointPairing) -> Choice:
+    return (
+        "frank_wolfe",
+        "the heuristic that finds planted permutations most often; its bound says how far it may be off",
+    )
+
+
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
+    "joint_pairing": _joint_pairing,
 }
 """Kind of problem to the choice; a new problem enters its own."""

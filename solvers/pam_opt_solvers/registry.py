@@ -36,6 +36,11 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
         "random": "pam_opt_solvers.pairing.random_:Random",
     },
+    "joint_pairing": {
+        "frank_wolfe": "pam_opt_solvers.joint_pairing.frank_wolfe:FrankWolfe",
+        "coordinate_descent": "pam_opt_solvers.joint_pairing.coordinate_descent:CoordinateDescent",
+        "greedy": "pam_opt_solvers.joint_pairing.greedy:Greedy",
+    },
 }
 """Methods of one kind of problem each."""
 

@@ -5,15 +5,16 @@ that the gradient likes best (one linear assignment per space), as far as the sc
 the score is quadratic along a line. The end is projected by one assignment per space and improved by
 coordinate descent. For one quadratic assignment this is FAQ [1], for several networks C2M3 [2].
 
-From the barycentre all that is known at first are units' sums. The default start leans half towards the
-assignment by signatures (what of a unit's weights no other space's permutation changes), which finds planted
-permutations under about twice the noise on residual streams.
+The start decides. From the barycentre, all that a space knows of its neighbours are sums over their units.
+The default start leans to pairs that are alike in what no other space's permutation changes (`soft_start`); it
+finds planted permutations under about twice the noise.
 
 [1] J. T. Vogelstein et al., "Fast approximate quadratic programming for graph matching", PLoS ONE 10(4), 2015,
 doi:10.1371/journal.pone.0121002.
 [2] D. Crisostomi et al., "C2M3: cycle-consistent multi-model merging", NeurIPS 2024, arXiv:2405.17897.
 """
 
+import math
 from collections.abc import Callable
 from types import MappingProxyType
 
@@ -22,9 +23,10 @@ from numpy.typing import NDArray
 
 from pam_opt_solvers.joint_pairing.descent import descend
 from pam_opt_solvers.joint_pairing.matching import Matching, best_assignment
-from pam_opt_solvers.joint_pairing.starts import random_start, signature_start
+from pam_opt_solvers.joint_pairing.starts import soft_start, typical_gap
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome
+from pam_opt_solvers.problems.gilmore_lawler import pair_costs
 from pam_opt_solvers.problems.joint_pairing import JointPairing
 from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
@@ -36,20 +38,25 @@ MOST_STEPS = 200
 LEAST_SLOPE = 1e-9
 """Part of the magnitudes summed below which a slope ends the climb."""
 
-LEANING = 0.5
-"""Part of a start that its permutations make up; the rest is the barycentre."""
+TEMPERATURE = 3.0
+"""Of the first start, in typical gaps between a unit's best and second-best pair: from 1 to 10 differ little."""
+
+SPREAD = 1.0
+"""Powers of ten by which the temperatures of later starts go up or down, and typical gaps of noise on their costs."""
 
 
 class FrankWolfe(Solver[Matching]):
-    """Climb from a start in the middle, project, descend; then again from starts leaning to random permutations."""
+    """Climb from a start in the middle, project, descend; then again from others at other temperatures."""
 
     name = "frank_wolfe"
     backend = "scipy"
     module = "scipy.optimize"
     takes = frozenset({"joint_pairing"})
     exact = False
-    description = "heuristic; all spaces together, started by signatures or (:barycentre) from the middle; the usual choice"
-    settings = MappingProxyType({"start": ("signatures", "barycentre"), "starts": ("10", "1", "3", "30", "100")})
+    description = (
+        "heuristic; all spaces together, started by signatures or (:barycentre) from the middle; the usual choice"
+    )
+    settings = MappingProxyType({"start": ("signatures", "barycentre"), "starts": ("3", "1", "10", "30", "100")})
     stops_itself = True
 
     def _build(self, problem: JointPairing, options: Options) -> Matching:
@@ -60,13 +67,11 @@ class FrankWolfe(Solver[Matching]):
         search.offer(problem.join(model.start()))
         search.raise_bound(problem.trivial_bound())
         generator = np.random.default_rng(options.seed)
+        costs = pair_costs(problem)
         for attempt in range(int(options.settings["starts"])):
             if search.over:
                 break
-            if attempt == 0:
-                start = _first_start(problem, options.settings["start"])
-            else:
-                start = _leaning(random_start(problem.sizes, generator))
+            start = _start(costs, attempt, options.settings["start"], generator)
             found = climb(model, start, lambda: search.out_of_time)
             search.offer(problem.join(descend(model, found, generator, lambda: search.out_of_time)))
         return search.outcome()
@@ -99,14 +104,15 @@ def _best_step(slope: float, curvature: float) -> float:
     return 1.0 if slope + 2 * curvature >= 0 else -slope / (2 * curvature)
 
 
-def _first_start(problem: JointPairing, name: str) -> list[Matrix]:
-    if name == "signatures":
-        return _leaning(signature_start(problem))
-    return [np.full((size, size), 1 / max(size, 1)) for size in problem.sizes]
+def _start(costs: list[Matrix], attempt: int, first: str, generator: np.random.Generator) -> list[Matrix]:
+    if attempt == 0:
+        return soft_start(costs, math.inf if first == "barycentre" else TEMPERATURE)
+    temperature = TEMPERATURE * 10 ** generator.uniform(-SPREAD, SPREAD)
+    return soft_start([matrix + SPREAD * _noise(matrix, generator) for matrix in costs], temperature)
 
 
-def _leaning(permutations: list[Permutation]) -> list[Matrix]:
-    return [LEANING * _corner(p) + (1 - LEANING) / max(len(p), 1) for p in permutations]
+def _noise(costs: Matrix, generator: np.random.Generator) -> Matrix:
+    return typical_gap(costs) * generator.standard_normal(costs.shape)
 
 
 def _corner(permutation: Permutation) -> Matrix:

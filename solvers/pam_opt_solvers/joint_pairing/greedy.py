@@ -46,4 +46,6 @@ def _known(matching: Matching, space: int, known: list[Permutation | None]) -> f
     """Return the squared weight of a space's layers whose other side is known."""
     decided = (s for s in matching.sides[space] if s.other == FIXED or known[s.other] is not None)
     linear = matching.linear[space]
-    return sum(float(np.vdot(s.first, s.first)) for s in decided) + (0.0 if linear is None else float(np.abs(linear).sum()))
+    return sum(float(np.vdot(s.first, s.first)) for s in decided) + (
+        0.0 if linear is None else float(np.abs(linear).sum())
+    )

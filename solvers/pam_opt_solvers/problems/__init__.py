@@ -4,12 +4,15 @@ import os
 
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.joint_pairing import JointPairing
+from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
 from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
+    JointPairing.kind: JointPairing,
 }
 """Kind to class."""
 
@@ -32,4 +35,14 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     return known[schema].load(path)
 
 
-__all__ = ["LINEAR", "PROBLEMS", "Feature", "Pairing", "Problem", "load_problem"]
+__all__ = [
+    "FIXED",
+    "LINEAR",
+    "PROBLEMS",
+    "Feature",
+    "JointPairing",
+    "LayerPair",
+    "Pairing",
+    "Problem",
+    "load_problem",
+]

@@ -46,7 +46,10 @@ def pair_costs(problem: "JointPairing") -> list[Matrix]:
     Invariant under permutations of all other spaces, so that units that belong together are found before
     anything else is known.
     """
-    found = [np.zeros((size, size)) if costs is None else costs.copy() for size, costs in zip(problem.sizes, problem.costs, strict=True)]
+    found = [
+        np.zeros((size, size)) if costs is None else costs.copy()
+        for size, costs in zip(problem.sizes, problem.costs, strict=True)
+    ]
     for layer in problem.layers:
         share = 1.0 if FIXED in layer.spaces else 0.5
         for side in (layer, layer.transposed()):

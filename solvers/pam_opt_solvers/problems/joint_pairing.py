@@ -1,6 +1,5 @@
 """Joint pairing: the permutations of all layers at once, because permuting a layer permutes the next one's inputs."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,6 +63,7 @@ class JointPairing(Problem):
     Examples
     --------
     >>> import numpy as np
+    >>> from pam_opt_solvers import JointPairing, LayerPair
     >>> hidden = LayerPair(np.array([[1.0], [5.0]]), np.array([[5.0], [1.0]]), rows_space=0)
     >>> head = LayerPair(np.array([[2.0, 3.0]]), np.array([[3.0, 2.0]]), columns_space=0)
     >>> problem = JointPairing((2,), (hidden, head))
@@ -78,7 +78,9 @@ class JointPairing(Problem):
     linear: tuple[NDArray[np.float64] | None, ...] | None = None
 
     def __post_init__(self) -> None:
-        sizes = tuple(as_count(size, f"sizes[{s}]", LARGEST_SPACE) for s, size in enumerate(_items(self.sizes, "sizes")))
+        sizes = tuple(
+            as_count(size, f"sizes[{s}]", LARGEST_SPACE) for s, size in enumerate(_items(self.sizes, "sizes"))
+        )
         object.__setattr__(self, "sizes", sizes)
         object.__setattr__(self, "layers", tuple(_items(self.layers, "layers")))
         for index, layer in enumerate(self.layers):
@@ -97,7 +99,9 @@ class JointPairing(Problem):
     def _checked_linear(self) -> tuple[NDArray[np.float64] | None, ...]:
         given = (None,) * len(self.sizes) if self.linear is None else tuple(_items(self.linear, "linear"))
         if len(given) != len(self.sizes):
-            raise ProblemError(f"linear holds {len(given)} entries for {len(self.sizes)} spaces; give None for a space without costs")
+            raise ProblemError(
+                f"linear holds {len(given)} entries for {len(self.sizes)} spaces; give None for a space without costs"
+            )
         checked = []
         for space, (costs, size) in enumerate(zip(given, self.sizes, strict=True)):
             if costs is not None:
@@ -207,7 +211,7 @@ class JointPairing(Problem):
         return joint_program(self)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return ``sizes``, ``spaces`` (layers, 2), ``first_0``, ``second_0``, ... and ``linear_0``, ... where given."""
+        """Return ``sizes``, ``spaces`` (layers, 2), ``first_0``, ``second_0``, ... and ``linear_0``, ... ."""
         spaces = np.array([layer.spaces for layer in self.layers], np.int64).reshape(-1, 2)
         arrays: dict[str, NDArray[Any]] = {"sizes": np.array(self.sizes, np.int64), "spaces": spaces}
         for index, layer in enumerate(self.layers):
@@ -218,8 +222,15 @@ class JointPairing(Problem):
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Build the problem from `arrays`; absent linear costs are none."""
         sizes, spaces = np.asarray(arrays["sizes"]), np.asarray(arrays["spaces"])
-        if sizes.ndim != 1 or spaces.ndim != 2 or spaces.shape[1] != 2 or {sizes.dtype.kind, spaces.dtype.kind} - set("iu"):
-            raise ProblemError(f"sizes must be (spaces,) and spaces (layers, 2) integers, not {sizes.shape}, {spaces.shape}")
+        if (
+            sizes.ndim != 1
+            or spaces.ndim != 2
+            or spaces.shape[1] != 2
+            or {sizes.dtype.kind, spaces.dtype.kind} - set("iu")
+        ):
+            raise ProblemError(
+                f"sizes must be (spaces,) and spaces (layers, 2) integers, not {sizes.shape}, {spaces.shape}"
+            )
         layers = []
         for index, (rows, columns) in enumerate(spaces.tolist()):
             try:

@@ -36,6 +36,7 @@ class LayerPair:
 
     Examples
     --------
+    >>> from pam_opt_solvers import FIXED, LayerPair
     >>> LayerPair([[1.0, 2.0]], [[2.0, 1.0]], FIXED, 0).shape
     (1, 2, 1)
     """
