@@ -39,14 +39,14 @@ LEAST_SLOPE = 1e-9
 """Part of the magnitudes summed below which a slope ends the climb."""
 
 TEMPERATURE = 3.0
-"""Of the first start, in typical gaps between a unit's best and second-best pair: from 1 to 10 differ little."""
+"""Of the first start, in typical gaps between a unit's best and second-best pair: 1 and 10 do as well."""
 
 SPREAD = 1.0
 """Powers of ten by which the temperatures of later starts go up or down, and typical gaps of noise on their costs."""
 
 
 class FrankWolfe(Solver[Matching]):
-    """Climb from a start in the middle, project, descend; then again from others at other temperatures."""
+    """Climb from a start in the middle, project, descend; then again from random and from other soft starts."""
 
     name = "frank_wolfe"
     backend = "scipy"
@@ -56,7 +56,7 @@ class FrankWolfe(Solver[Matching]):
     description = (
         "heuristic; all spaces together, started by signatures or (:barycentre) from the middle; the usual choice"
     )
-    settings = MappingProxyType({"start": ("signatures", "barycentre"), "starts": ("3", "1", "10", "30", "100")})
+    settings = MappingProxyType({"start": ("signatures", "barycentre"), "starts": ("10", "1", "3", "30", "100")})
     stops_itself = True
 
     def _build(self, problem: JointPairing, options: Options) -> Matching:
@@ -107,6 +107,10 @@ def _best_step(slope: float, curvature: float) -> float:
 def _start(costs: list[Matrix], attempt: int, first: str, generator: np.random.Generator) -> list[Matrix]:
     if attempt == 0:
         return soft_start(costs, math.inf if first == "barycentre" else TEMPERATURE)
+    if attempt % 2:
+        # Where nothing was planted, signatures mislead as often as they lead.
+        middle = soft_start(costs, math.inf)
+        return [(w + _corner(generator.permutation(len(w)))) / 2 for w in middle]
     temperature = TEMPERATURE * 10 ** generator.uniform(-SPREAD, SPREAD)
     return soft_start([matrix + SPREAD * _noise(matrix, generator) for matrix in costs], temperature)
 

@@ -1,7 +1,8 @@
 """A joint pairing in the form that its heuristics climb: what each choice is worth, given all others.
 
 Expanding the squares leaves a constant less twice a score to be maximised,
-``sum_layers <A, P_rows B P_columns^T> - sum_s <C_s, P_s> / 2``. All is divided by one power of two, so that no product leaves float64.
+``sum_layers <A, P_rows B P_columns^T> - sum_s <C_s, P_s> / 2``. All is divided by
+one power of two, so that no product leaves float64.
 """
 
 from collections.abc import Iterator, Sequence
