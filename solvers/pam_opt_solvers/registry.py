@@ -39,6 +39,7 @@ METHODS: dict[str, dict[str, str]] = {
     "joint_pairing": {
         "frank_wolfe": "pam_opt_solvers.joint_pairing.frank_wolfe:FrankWolfe",
         "coordinate_descent": "pam_opt_solvers.joint_pairing.coordinate_descent:CoordinateDescent",
+        "lagrangian": "pam_opt_solvers.joint_pairing.lagrangian:Lagrangian",
         "greedy": "pam_opt_solvers.joint_pairing.greedy:Greedy",
     },
 }

@@ -7,7 +7,7 @@ import numpy as np
 
 from pam_opt_solvers import JointPairing, LayerPair
 
-MOST_DECISIONS = 48
+MOST_DECISIONS = 24
 
 
 def draw(kind, shape, rng):

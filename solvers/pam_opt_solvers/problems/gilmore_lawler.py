@@ -35,8 +35,8 @@ def gilmore_lawler_bound(problem: "JointPairing") -> float:
     """
     # Each bound is one exact sum, rounded once: sums of two roundings may end above a value that has none.
     fixed = [x for layer in problem.layers if not layer.movable for x in layer.distances(None, None)]
-    linear = [_assigned(costs) for costs in problem.costs if costs is not None]
-    joint = [_assigned(costs) for costs in pair_costs(problem)]
+    linear = [least_assignment(costs) for costs in problem.costs if costs is not None]
+    joint = [least_assignment(costs) for costs in pair_costs(problem)]
     return max(math.fsum(fixed + linear), math.fsum(fixed + joint))
 
 
@@ -82,7 +82,7 @@ def _signature(weights: Matrix, layer: LayerPair) -> Matrix:
     return ordered.reshape(rows, columns * area)
 
 
-def _assigned(costs: Matrix) -> float:
+def least_assignment(costs: Matrix) -> float:
     """Return the value of the least assignment, less what rounding may have added to it."""
     from scipy.optimize import linear_sum_assignment
 

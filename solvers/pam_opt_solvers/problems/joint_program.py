@@ -72,6 +72,8 @@ def products(problem: "JointPairing", most: int) -> Products:
     coupled: dict[tuple[int, int], Array] = {}
     constant = math.fsum(x for layer in problem.layers if not layer.movable for x in layer.distances(None, None))
     for layer in problem.layers:
+        if 0 in layer.shape:
+            continue
         if FIXED not in layer.spaces:
             turned = layer if layer.spaces == _key(layer) else layer.transposed()
             coupled[_key(layer)] = coupled.get(_key(layer), 0.0) + _product_costs(turned)
