@@ -10,19 +10,23 @@ from pam_opt_solvers.api import solve
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.pairing.curve import PairingCurve, pairing_curve
 from pam_opt_solvers.problems import FIXED, Feature, JointPairing, LayerPair, Pairing, Problem, load_problem
+from pam_opt_solvers.problems.budget import Budget
 from pam_opt_solvers.registry import SolverInfo, available
 from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
 __all__ = [
     "FIXED",
+    "Budget",
     "Feature",
     "JointPairing",
     "LayerPair",
     "Options",
     "Outcome",
     "Pairing",
+    "PairingCurve",
     "PamOptError",
     "Problem",
     "ProblemError",
@@ -36,5 +40,6 @@ __all__ = [
     "Status",
     "available",
     "load_problem",
+    "pairing_curve",
     "solve",
 ]

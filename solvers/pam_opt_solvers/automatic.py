@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pam_opt_solvers.problems import Feature, JointPairing, Pairing
+from pam_opt_solvers.problems.pairing import PLAIN
 
 Choice = tuple[str, str]
 
@@ -14,7 +15,15 @@ def automatic(problem: Any) -> Choice:
     return name, f"auto: {name}, {why}"
 
 
+PROGRAM_VARIABLES = 40_000
+"""Integer programmes up to this size are proved in seconds as a rule."""
+
+
 def _pairing(problem: Pairing) -> Choice:
+    if not problem.features <= PLAIN:
+        if problem.cost.size <= PROGRAM_VARIABLES:
+            return "math_opt", "exact under side constraints; the integer programme is small"
+        return "lagrangian", "the integer programme would be large; bound and decision under side constraints"
     if Feature.FIXED_COUNT in problem.features:
         return "hungarian", "exact in polynomial time; the fixed count becomes dummy rows and columns"
     return "hungarian", "exact in polynomial time and the fastest here"

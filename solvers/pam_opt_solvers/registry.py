@@ -32,6 +32,7 @@ METHODS: dict[str, dict[str, str]] = {
         "hungarian": "pam_opt_solvers.pairing.hungarian:Hungarian",
         "min_cost_flow": "pam_opt_solvers.pairing.min_cost_flow:MinCostFlow",
         "ortools_assignment": "pam_opt_solvers.pairing.ortools_assignment:OrtoolsAssignment",
+        "lagrangian": "pam_opt_solvers.pairing.lagrangian:Lagrangian",
         "networkx": "pam_opt_solvers.pairing.networkx_:Networkx",
         "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
         "random": "pam_opt_solvers.pairing.random_:Random",

@@ -10,4 +10,8 @@ class Feature(Enum):
     FIXED_COUNT = "a fixed number of pairs below the most possible"
     FORBIDDEN = "forbidden choices"
     RECTANGULAR = "sides of different length"
+    AT_MOST = "a largest number of pairs"
+    BUDGETS = "linear budgets"
+    FORCED = "forced pairs"
+    TIED = "units that go together"
     SET_FUNCTION = "budgets on a set function"

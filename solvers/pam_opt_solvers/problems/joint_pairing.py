@@ -186,7 +186,7 @@ class JointPairing(Problem):
         """Permutations always exist."""
         return True
 
-    @cached_property
+    @property
     def most_terms(self) -> int:
         """One per row of a layer, one per unit with linear costs."""
         units = sum(size for size, costs in zip(self.sizes, self.costs, strict=True) if costs is not None)
