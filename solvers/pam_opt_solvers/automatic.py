@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pam_opt_solvers.problems import Feature, JointPairing, Pairing
+from pam_opt_solvers.problems.joint_program import n_products
 from pam_opt_solvers.problems.pairing import PLAIN
 
 Choice = tuple[str, str]
@@ -29,11 +30,14 @@ def _pairing(problem: Pairing) -> Choice:
     return "hungarian", "exact in polynomial time and the fastest here"
 
 
+PROVABLE_PRODUCTS = 200_000
+"""Products of two choices up to which the Lagrangian dual of a joint pairing takes seconds."""
+
+
 def _joint_pairing(problem: JointPairing) -> Choice:
-    return (
-        "frank_wolfe",
-        "the heuristic that finds planted permutations most often; its bound says how far it may be off",
-    )
+    if n_products(problem) <= PROVABLE_PRODUCTS:
+        return "lagrangian", "starts from frank_wolfe's decision and mostly proves it; the problem is small"
+    return "frank_wolfe", "the heuristic that finds planted permutations most often"
 
 
 CHOICES: dict[str, Callable[[Any], Choice]] = {

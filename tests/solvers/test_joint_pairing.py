@@ -411,6 +411,7 @@ def test_damaged_files_are_named(tmp_path, changes, words):
 def test_the_table_and_auto():
     names = {info.name for info in available("joint_pairing")}
     assert {"frank_wolfe", "coordinate_descent", "greedy", "cp_sat", "math_opt"} <= names
-    assert solve(small()).run.note.startswith("auto: frank_wolfe")
+    assert solve(small()).run.note.startswith("auto: lagrangian")
+    assert solve(stream(40, 1, 0.1, 0)[0]).run.note.startswith("auto: frank_wolfe")
     assert FIXED == -1
     assert repr(small()) == "JointPairing(1 spaces of 2 units, 2 layers)"

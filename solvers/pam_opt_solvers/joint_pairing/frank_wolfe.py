@@ -6,8 +6,9 @@ the score is quadratic along a line. The end is projected by one assignment per 
 coordinate descent. For one quadratic assignment this is FAQ [1], for several networks C2M3 [2].
 
 The start decides. From the barycentre, all that a space knows of its neighbours are sums over their units.
-The default start leans to pairs that are alike in what no other space's permutation changes (`soft_start`); it
-finds planted permutations under about twice the noise.
+The default start leans to pairs that are alike in what no other space's permutation changes (`soft_start`).
+Of fifty residual streams of widths 30-64 under noise 1.5 it recovers all, the barycentre two thirds
+(``benchmarks/joint_pairing_recovery.py``).
 
 [1] J. T. Vogelstein et al., "Fast approximate quadratic programming for graph matching", PLoS ONE 10(4), 2015,
 doi:10.1371/journal.pone.0121002.

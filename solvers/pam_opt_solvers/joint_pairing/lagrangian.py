@@ -2,7 +2,7 @@
 
 The dual of `product_dual` is climbed at falling temperatures. Its reduced costs propose a decision at every
 step, which coordinate descent improves; the first one comes from Frank-Wolfe. Proofs of optimality are
-common to widths of about 40, where integer programming ends at about 8.
+common to widths of about 30, where integer programming ends at about 8.
 """
 
 from dataclasses import dataclass
