@@ -13,9 +13,12 @@ from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.curve import PairingCurve, pairing_curve
 from pam_opt_solvers.problems import (
+    FIXED,
     ColumnSubset,
     Feature,
     Grouping,
+    JointPairing,
+    LayerPair,
     Pairing,
     Problem,
     Quota,
@@ -28,11 +31,14 @@ from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
 __all__ = [
+    "FIXED",
     "Budget",
     "ColumnSubset",
     "ColumnSubsetCurve",
     "Feature",
     "Grouping",
+    "JointPairing",
+    "LayerPair",
     "Options",
     "Outcome",
     "Pairing",

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pam_opt_solvers.problems import ColumnSubset, Feature, Grouping, Pairing, Representatives
+from pam_opt_solvers.problems import Feature, JointPairing, Pairing
+from pam_opt_solvers.problems.joint_program import n_products
 from pam_opt_solvers.problems.pairing import PLAIN
 
 Choice = tuple[str, str]
@@ -51,6 +53,14 @@ def _column_subset(problem: ColumnSubset) -> Choice:
     if problem.size <= 1024:
         return "swaps", "a local optimum of greedy selection"
     return "greedy", "swaps take minutes at this size"
+PROVABLE_PRODUCTS = 200_000
+"""Products of two choices up to which the Lagrangian dual of a joint pairing takes seconds."""
+
+
+def _joint_pairing(problem: JointPairing) -> Choice:
+    if n_products(problem) <= PROVABLE_PRODUCTS:
+        return "lagrangian", "starts from frank_wolfe's decision and mostly proves it; the problem is small"
+    return "frank_wolfe", "the heuristic that finds planted permutations most often"
 
 
 CHOICES: dict[str, Callable[[Any], Choice]] = {
@@ -58,5 +68,6 @@ CHOICES: dict[str, Callable[[Any], Choice]] = {
     "grouping": _grouping,
     "representatives": _representatives,
     "column_subset": _column_subset,
+    "joint_pairing": _joint_pairing,
 }
 """Kind of problem to the choice; a new problem enters its own."""

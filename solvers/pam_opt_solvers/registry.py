@@ -55,6 +55,11 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.column_subset.greedy:Greedy",
         "importance": "pam_opt_solvers.column_subset.importance:Importance",
         "random": "pam_opt_solvers.column_subset.random_:Random",
+    "joint_pairing": {
+        "frank_wolfe": "pam_opt_solvers.joint_pairing.frank_wolfe:FrankWolfe",
+        "coordinate_descent": "pam_opt_solvers.joint_pairing.coordinate_descent:CoordinateDescent",
+        "lagrangian": "pam_opt_solvers.joint_pairing.lagrangian:Lagrangian",
+        "greedy": "pam_opt_solvers.joint_pairing.greedy:Greedy",
     },
 }
 """Methods of one kind of problem each."""

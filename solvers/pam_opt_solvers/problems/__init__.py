@@ -6,6 +6,8 @@ from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.grouping import Grouping
+from pam_opt_solvers.problems.joint_pairing import JointPairing
+from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
 from pam_opt_solvers.problems.quota import Quota
@@ -17,6 +19,7 @@ PROBLEMS: dict[str, type[Problem]] = {
     Grouping.kind: Grouping,
     Representatives.kind: Representatives,
     ColumnSubset.kind: ColumnSubset,
+    JointPairing.kind: JointPairing,
 }
 """Kind to class."""
 
@@ -49,5 +52,13 @@ __all__ = [
     "Problem",
     "Quota",
     "Representatives",
+    "FIXED",
+    "LINEAR",
+    "PROBLEMS",
+    "Feature",
+    "JointPairing",
+    "LayerPair",
+    "Pairing",
+    "Problem",
     "load_problem",
 ]
