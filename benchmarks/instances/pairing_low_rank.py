@@ -1,4 +1,4 @@
-"""Low-rank features: units of a layer that says few things many times over, so that many partners are nearly as good."""
+"""Low-rank features: a layer that says few things many times over, so that many partners are nearly as good."""
 
 import numpy as np
 from _features import importance, merge_cost

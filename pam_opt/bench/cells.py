@@ -12,7 +12,7 @@ from pam_opt.bench.config import BenchConfig, InstancesConfig, SolverConfig
 from pam_opt.errors import ConfigError, PamOptError
 from pam_opt_solvers.instances import Catalogue, Family, read_catalogue
 from pam_opt_solvers.problems import Problem, load_problem
-from pam_opt_solvers.registry import load
+from pam_opt_solvers.registry import load, place_of, places
 
 
 @dataclass(frozen=True)
@@ -76,31 +76,47 @@ class Plan:
 
 
 def expand(config: BenchConfig) -> Plan:
-    """List every cell of a benchmark.
+    """List every cell of a benchmark; a solver gets no cell with kinds of problems that it is not made for.
 
     Raises
     ------
     ConfigError : unknown families, no instance left, two cells of one name
     SolverNotFound, ProblemError : a solver or one of its settings that does not exist
     """
-    for solver in config.solvers:
-        load(solver.name.partition(":")[0])().resolve(solver.settings)
     skipped: dict[str, str] = {}
     catalogue = _catalogue(config)
     instances = [found for entry in config.instances for found in _instances(entry, catalogue, skipped)]
     if not instances:
         reasons = "; ".join(f"{path}: {why}" for path, why in skipped.items()) or "no file matches"
         raise ConfigError(f"benchmark {config.name!r} has no usable instance: {reasons}")
+    present = sorted({instance.problem for instance in instances})
+    kinds = {solver.shown: _kinds(solver, present) for solver in config.solvers}
     cells = tuple(
         _cell(config, instance, seed, solver)
         for instance in instances
         for seed in config.seeds
         for solver in config.solvers
-        if solver.problems is None or instance.problem in solver.problems
+        if instance.problem in kinds[solver.shown]
     )
     if len({cell.name for cell in cells}) < len(cells):
         raise ConfigError(f"benchmark {config.name!r} lists some instances twice; merge the entries of 'instances'")
     return Plan(cells, skipped)
+
+
+def _kinds(solver: SolverConfig, present: list[str]) -> set[str]:
+    """Return the kinds of problems among those present that a solver is for, and check its settings."""
+    name, _, engine = solver.name.partition(":")
+    asked = [kind for kind in present if solver.problems is None or kind in solver.problems]
+    if name == "auto":
+        return set(asked)
+    found = {kind for kind in asked if name in places(kind)}
+    if asked and (not found or (solver.problems is not None and found != set(asked))):
+        place_of(name, next(kind for kind in asked if kind not in found))  # says what is wrong
+    for kind in found:
+        chosen = load(name, kind)()
+        first = next(iter(chosen.settings), "engine")
+        chosen.resolve(({first: engine} if engine else {}) | solver.settings)
+    return found
 
 
 def _cell(config: BenchConfig, instance: Instance, seed: int, solver: SolverConfig) -> Cell:

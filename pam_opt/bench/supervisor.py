@@ -19,6 +19,8 @@ from pam_opt.bench.cells import Cell
 from pam_opt.bench.environment import cell_environment
 from pam_opt.bench.processes import Tree
 from pam_opt.bench.record import Ending, Record, of_cell
+from pam_opt.errors import SolverFailed, SolverNotFound
+from pam_opt_solvers.registry import load
 
 GRACE_SECONDS = 3.0
 """Time after the limit in which a solver may still hand over what it has; ``solve`` itself allows half a second."""
@@ -50,6 +52,9 @@ def supervise(cell: Cell, stop: Callable[[], bool] = lambda: False) -> Record:
     Stopped : `stop` said so; the cell is ended and must be run again
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    missing = _missing(cell)
+    if missing:
+        return of_cell(cell, Ending.NOT_INSTALLED, reason=missing, started=started, **cell_environment())
     with tempfile.TemporaryDirectory(prefix="pam_opt_bench_", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         (folder / "request.json").write_text(json.dumps(asdict(cell)))
@@ -64,6 +69,17 @@ def supervise(cell: Cell, stop: Callable[[], bool] = lambda: False) -> Record:
     peak = max(tree.peak, found.pop("memory", 0), ready.get("memory", 0))
     measured = {"scale": ready.get("scale", math.nan), "instance_memory": ready.get("memory", 0), "peak_memory": peak}
     return of_cell(cell, **found, **measured, started=started, **cell_environment())
+
+
+def _missing(cell: Cell) -> str:
+    """Say why the solver cannot run on this machine; empty = it can."""
+    name = cell.solver.partition(":")[0]
+    try:
+        return "" if name == "auto" else load(name, cell.instance.problem).missing()
+    except SolverNotFound as err:
+        return f"this machine does not have it: {err}"
+    except SolverFailed as err:
+        return str(err)
 
 
 def _start(cell: Cell, folder: Path, stderr: Any) -> subprocess.Popen[bytes]:

@@ -20,7 +20,7 @@ class Local:
         """Run every cell once; closing the iterator ends those that run."""
         stop = threading.Event()
         parallel = joblib.Parallel(
-            n_jobs=self.jobs, backend="threading", return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1
+            n_jobs=self.jobs, backend="threading", return_as="generator_unordered", pre_dispatch="n_jobs"
         )
         records = parallel(joblib.delayed(_supervise)(cell, stop) for cell in cells)
         try:

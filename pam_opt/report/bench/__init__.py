@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ from pam_opt.report.bench.page import Picture, Section, render
 from pam_opt.report.bench.style import looks
 from pam_opt.study.folder import make_folder
 
-_SETTINGS = {"font.family": "DejaVu Sans", "font.size": 9, "pdf.fonttype": 42, "svg.hashsalt": "pam-opt"}
+_SETTINGS: Any = {"font.family": "DejaVu Sans", "font.size": 9, "pdf.fonttype": 42, "svg.hashsalt": "pam-opt"}
 """Fonts stay text in PDF, and the same data gives the same file."""
 
 

@@ -69,9 +69,9 @@ class Entry:
 
     @property
     def charged_seconds(self) -> float:
-        """Time until it returned; the whole limit where it found nothing."""
-        done = self.record.ending is Ending.SOLVED
-        return min(self.record.seconds, self.record.time_limit) if done else self.record.time_limit
+        """Time until it returned; the whole limit where it was ended, by whatever."""
+        returned = self.record.ending in (Ending.SOLVED, Ending.NO_DECISION)
+        return min(self.record.seconds, self.record.time_limit) if returned else self.record.time_limit
 
     @property
     def target_seconds(self) -> float:
@@ -171,7 +171,7 @@ def mean_seconds(entries: Iterable[Entry]) -> float:
 
     Notes
     -----
-    ``exp(mean(log(t + s))) - s`` with the shift ``s`` of 10 ms. A cell that found nothing counts with its whole limit.
+    ``exp(mean(log(t + s))) - s`` with the shift ``s`` of 10 ms. A cell that did not return counts with its whole limit.
     """
     logs = [math.log(entry.charged_seconds + SHIFT_SECONDS) for entry in entries]
     return math.exp(statistics.fmean(logs)) - SHIFT_SECONDS if logs else math.nan
@@ -182,8 +182,8 @@ def profile(board: Board, label: str) -> tuple[list[float], list[float]]:
 
     Notes
     -----
-    ``rho(tau) = |{p : t_p <= tau * min_s t_ps}| / |P|`` [1]_ over the instances where a decision is known, with ``t`` the
-    time to a decision that reaches the best known value [2]_. Times below 1 ms count as 1 ms.
+    ``rho(tau) = |{p : t_p <= tau * min_s t_ps}| / |P|`` [1]_ over the instances where a decision is known, with
+    ``t`` the time to a decision that reaches the best known value [2]_. Times below 1 ms count as 1 ms.
 
     References
     ----------

@@ -126,8 +126,8 @@ def percent(part: float) -> str:
     value = 100 * part
     if math.isinf(value):
         return "-"
-    if value >= 1000:
-        return f"{value:,.0f} %"
+    if value > 1000:
+        return "over 1,000 %"
     return f"{value:.3g} %" if value >= 0.01 or value == 0 else "< 0.01 %"
 
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from pam_opt.report.bench.board import TARGET, Board, Entry, mean_seconds, profile
 from pam_opt.report.bench.style import (
+    MOST_PERCENT,
     Look,
     heading,
     legend,
@@ -17,6 +18,7 @@ from pam_opt.report.bench.style import (
     percent_axis,
     seconds_axis,
     size_axis,
+    wrapped,
 )
 
 Looks = Mapping[str, Look]
@@ -62,7 +64,9 @@ def quality_and_time(board: Board, looks: Looks) -> Figure | None:
         times, losses = [time for time, _, _ in points], [loss for _, loss, _ in points]
         axes.plot(times, losses, alpha=0.7, **look.line)  # type: ignore[arg-type]
         areas = [22 + 26 * board.sizes.index(size) for _, _, size in points]
-        axes.scatter(times, losses, areas, look.colour, look.marker, edgecolors="white", linewidths=0.7, zorder=4)
+        axes.scatter(
+            times, losses, s=areas, c=look.colour, marker=look.marker, edgecolors="white", linewidths=0.7, zorder=4
+        )
         axes.plot([], [], marker=look.marker, markersize=5, label=label, **look.line)  # type: ignore[arg-type]
     if not drawn:
         return None
@@ -84,7 +88,7 @@ def gap_over_time(board: Board, looks: Looks) -> Figure | None:
     for label in board.labels:
         entries = [entry for entry in _of_size(board, label, size) if math.isfinite(entry.best)]
         for which, panel in enumerate(axes, start=1):
-            path = _mean_path(entries, which)
+            path = _median_path(entries, which)
             if path is not None and any(height < 100 for height in path[1]):
                 panel.step(*path, where="post", label=label, **looks[label].line)  # type: ignore[arg-type]
                 panel.plot(path[0][-1], path[1][-1], looks[label].marker, color=looks[label].colour, markersize=5)
@@ -97,7 +101,7 @@ def gap_over_time(board: Board, looks: Looks) -> Figure | None:
         seconds_axis(panel)
         panel.set_xlim(min(moments) / 1.5, max(moments) * 1.5)
         panel.set_xlabel("time since the call (s)")
-    axes[0].set_ylabel(f"mean distance from the best known value,\nat most 100 (%); {size} {board.unit}")
+    axes[0].set_ylabel(f"median distance from the best\nknown value (%), {size} {board.unit}")
     legend(figure, axes)
     return figure
 
@@ -142,14 +146,14 @@ FIGURES: dict[str, tuple[str, Callable[[Board, Looks], Figure | None]]] = {
         quality_and_time,
     ),
     "performance_profile": (
-        "Performance profile (Dolan and Moré 2002): on how many instances a solver holds a decision within 0.1 % of the "
-        "best known value in at most that multiple of the fastest solver's time. The left end shows how often it is the "
-        "fastest, the right end how often it gets there at all.",
+        "Performance profile (Dolan and Moré 2002): on how many instances a solver holds a decision within 0.1 % of "
+        "the best known value in at most that multiple of the fastest solver's time. Left end: how often it is "
+        "the fastest; right end: how often it gets there at all.",
         performance_profile,
     ),
     "gap_over_time": (
-        "Decision and bound over time at the largest size, mean over instances; before its first decision or bound a "
-        "solver counts as 100 %. Where both meet zero, the optimum is found and proved.",
+        "Decision and bound over time at the largest size, median over instances; before its first decision or bound "
+        "a solver counts as 100 %. Where both meet zero, the optimum is found and proved.",
         gap_over_time,
     ),
     "value_by_size": (
@@ -162,7 +166,7 @@ FIGURES: dict[str, tuple[str, Callable[[Board, Looks], Figure | None]]] = {
         value_by_severity,
     ),
     "time_by_size": (
-        "Time against size. A run that found nothing counts with its whole limit.",
+        "Time against size. A run that was ended counts with its whole limit.",
         time_by_size,
     ),
 }
@@ -173,20 +177,24 @@ def _quality(board: Board, label: str, size: int) -> tuple[float, float, int] | 
     entries = [entry for entry in _of_size(board, label, size) if entry.decided]
     if not entries:
         return None
-    return max(mean_seconds(entries), 1e-5), 100 * statistics.median(entry.loss for entry in entries), size
+    return max(mean_seconds(entries), 1e-5), _percent(statistics.median(entry.loss for entry in entries)), size
+
+
+def _percent(loss: float) -> float:
+    return min(100 * loss, MOST_PERCENT)
 
 
 def _of_size(board: Board, label: str, size: int) -> list[Entry]:
     return [entry for entry in board.of(label) if board.size_class(entry.record.size) == size]
 
 
-def _mean_path(entries: Sequence[Entry], which: int) -> tuple[list[float], list[float]] | None:
-    """Return times and mean distances in percent of the value (1) or the bound (2) at each."""
+def _median_path(entries: Sequence[Entry], which: int) -> tuple[list[float], list[float]] | None:
+    """Return times and median distances in percent of the value (1) or the bound (2) at each."""
     paths = [[(max(point[0], 1e-5), _capped(entry, point[which])) for point in entry.points] for entry in entries]
     moments = sorted({moment for path in paths for moment, _ in path})
     if not moments:
         return None
-    heights = [statistics.fmean(_held(path, moment) for path in paths) for moment in moments]
+    heights = [statistics.median(_held(path, moment) for path in paths) for moment in moments]
     return [moments[0], *moments], [100.0, *heights]
 
 
@@ -219,9 +227,9 @@ def _losses(
         top = max(top, _draw_losses(panel, entries, [x for x in board.labels if x not in best], looks, place))
         if best:
             ends = [min(map(place, entries)), max(map(place, entries))]
-            panel.plot(ends, [0, 0], color="black", linewidth=2.2, label=AT_BEST + ", ".join(best))
+            panel.plot(ends, [0, 0], color="black", linewidth=2.2, zorder=1.5, label=AT_BEST + ", ".join(best))
         heading(panel, name)
-        panel.set_xlabel(axis(entries), fontsize=8)
+        panel.set_xlabel(wrapped(axis(entries)), fontsize=8)
         if is_size:
             size_axis(panel, sorted({entry.record.size for entry in entries}))
         else:
@@ -229,7 +237,8 @@ def _losses(
             panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     for panel in axes:
         percent_axis(panel, top)
-    figure.supylabel(LOSS, fontsize=9)
+        if panel.get_subplotspec().is_first_col():  # type: ignore[union-attr]
+            panel.set_ylabel(wrapped(LOSS))
     legend(figure, axes)
     return figure
 
@@ -243,7 +252,7 @@ def _draw_losses(
         found: dict[float, list[float]] = {}
         for entry in entries:
             if entry.record.label == label and entry.decided:
-                found.setdefault(place(entry), []).append(100 * entry.loss)
+                found.setdefault(place(entry), []).append(min(100 * entry.loss, MOST_PERCENT))
         if not found:
             continue
         places, look = sorted(found), looks[label]

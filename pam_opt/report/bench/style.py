@@ -1,5 +1,6 @@
 """How the figures look: one colour, dash and marker a solver everywhere, legible in grey and when printed."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,8 +17,13 @@ GREY = "#6b6b6b"
 PAGE_WIDTH = 7.2
 """Inches: the text width of a page."""
 
+_PAGE_LETTERS = 118
+
 LEAST_PERCENT = 0.01
 """Below this, axes of losses are linear."""
+
+MOST_PERCENT = 1000.0
+"""Losses above this are drawn here."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +87,16 @@ def heading(axes: Axes, text: str) -> None:
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Put one legend below all panels, each solver once."""
+    """Put one legend below all panels, each solver once, in as many columns as fit."""
     found: dict[str, object] = {}
     for panel in axes:
         handles, labels = panel.get_legend_handles_labels()
         found.update(zip(labels, handles, strict=True))
-    widest = max(map(len, found), default=1)
-    columns = max(1, min(len(found), int(105 / (widest + 9))))
     figure.legend(
         list(found.values()),  # type: ignore[arg-type]
         list(found),
         loc="outside lower center",
-        ncols=columns,
+        ncols=_columns([len(label) for label in found]),
         frameon=False,
         fontsize=8,
         handlelength=3.2,
@@ -100,13 +104,27 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     )
 
 
+def _columns(widths: Sequence[int]) -> int:
+    """Return the most columns of texts of these lengths, filled from the top, that fit a page."""
+    for columns in range(len(widths), 1, -1):
+        rows = -(-len(widths) // columns)
+        if sum(max(widths[start : start + rows]) + 10 for start in range(0, len(widths), rows)) <= _PAGE_LETTERS:
+            return columns
+    return 1
+
+
+def wrapped(text: str) -> str:
+    """Break an axis label so that it stays below its panel."""
+    return "\n".join(textwrap.wrap(text, 30))
+
+
 def percent_axis(axes: Axes, top: float) -> None:
     """Make y an axis of losses in percent: logarithmic, linear near zero, so that zero has a place."""
     axes.set_yscale("symlog", linthresh=LEAST_PERCENT, linscale=0.5)
-    ticks = [0.0, *(10.0**power for power in range(-2, 13))]
-    limit = max(top, 10 * LEAST_PERCENT) * 1.8
+    ticks = [0.0, *(10.0**power for power in range(-2, 4))]
+    limit = max(min(top, MOST_PERCENT), 10 * LEAST_PERCENT) * 1.8
     axes.set_yticks([tick for tick in ticks if tick <= limit])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1e5 else f"{value:.0e}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: "≥ 1000" if value == MOST_PERCENT else f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(-0.25 * LEAST_PERCENT, limit)
 
