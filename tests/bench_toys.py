@@ -136,11 +136,8 @@ def announce(folder: Path) -> None:
     info = folder / "bench_toys-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-toys\nVersion: 1.0\n")
-    names = {
-        name: name.capitalize()
-        for name in ["diagonal", "stubborn", "hog", "dying", "broken", "missing", "anytime", "allocator"]
-    }
-    lines = [f"{name} = bench_toy_solvers:{place}" for name, place in names.items()]
+    names = ["diagonal", "stubborn", "hog", "dying", "broken", "missing", "anytime", "allocator"]
+    lines = [f"{name} = bench_toy_solvers:{name.capitalize()}" for name in names]
     (info / "entry_points.txt").write_text("[pam_opt.solvers]\n" + "\n".join(lines) + "\n")
     (folder / "instances").mkdir()
     (folder / "instances" / "toy.py").write_text(FAMILIES)

@@ -28,13 +28,16 @@ class Tree:
 
     def end(self) -> None:
         """End all of them."""
-        # The root stops first, so that it starts nobody while the others are found.
-        with contextlib.suppress(psutil.Error):
-            self._root.suspend()
+        self._search()
+        self._kill(self._root)  # first, so that it starts nobody while the others are ended
         self._search()
         for member in self._members:
-            with contextlib.suppress(psutil.Error):
-                member.kill()
+            self._kill(member)
+
+    @staticmethod
+    def _kill(process: psutil.Process) -> None:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
     def _search(self) -> None:
         for member in tuple(self._members):

@@ -37,12 +37,11 @@ class Dask:
         mark = secrets.token_hex(4)
         try:
             futures = {client.submit(supervise, cell, key=f"{cell.name}-{mark}", pure=False): cell for cell in cells}
-            for future in self._distributed.as_completed(futures):
+            for future in self._distributed.as_completed(futures, loop=client.loop):
                 yield self._record(future, futures.pop(future))
                 future.release()
-            client.cancel(list(futures))
         finally:
-            client.close()
+            client.close()  # which also drops the cells that nobody waits for
 
     def _connect(self) -> Any:
         try:
