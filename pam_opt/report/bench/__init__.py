@@ -80,6 +80,8 @@ def _draw(board: Board, by_label: Looks, folder: Path) -> tuple[tuple[Picture, .
             figure = draw(board, by_label)
             if figure is None:
                 continue
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, not for every format
             pictures.append(Picture(name, caption, _svg(figure)))
             for suffix in ("pdf", "png"):
                 path = folder / f"{board.problem}_{name}.{suffix}"

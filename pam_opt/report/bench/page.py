@@ -70,6 +70,7 @@ def _section(section: Section) -> dict[str, Any]:
         "conclusion": section.conclusion.partition(": ")[2],
         "pictures": section.pictures,
         "sizes": board.sizes,
+        "unit": board.unit,
         "rows": [_row(board, label) for label in board.labels],
         "cells": {size: _best_cells(board, size) for size in board.sizes},
         "reasons": _reasons(board),
@@ -122,7 +123,10 @@ def _reasons(board: Board) -> list[dict[str, Any]]:
 
 def _facts(records: list[Record], planned: int) -> dict[str, str]:
     packages = {f"{name} {version}" for record in records for name, version in record.packages.items()}
-    limits = {f"{r.time_limit:g} s, {r.memory_limit_mb:g} MiB, {r.threads} thread(s)" for r in records}
+    limits = {
+        f"{r.time_limit:g} s, {r.memory_limit_mb:g} MiB, {r.threads} thread{'s' if r.threads > 1 else ''}"
+        for r in records
+    }
     facts = {
         "cells": f"{len(records)} of {planned}" if planned else str(len(records)),
         "instances": str(len({(r.family, r.size, str(r.severity), r.seed) for r in records})),
