@@ -60,10 +60,12 @@ class Cell:
     def name(self) -> str:
         """The cell's own name, readable and unique: the same cell has it in every run."""
         identity = asdict(self)
-        del identity["study"], identity["label"], identity["instance"]["file"]
+        del identity["study"], identity["label"]  # names and places may change, what is computed may not
+        for words in ("file", "dial", "unit"):
+            del identity["instance"][words]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         severity = "" if self.instance.severity is None else f"-{self.instance.severity:g}"
-        words = f"{self.instance.family}-{self.instance.size}{severity}-seed{self.seed}-{self.label}"
+        words = f"{self.instance.family}-{self.instance.size}{severity}-seed{self.seed}-{self.solver}"
         return f"{re.sub(r'[^A-Za-z0-9.]+', '_', words)[:120]}-{digest}"
 
 

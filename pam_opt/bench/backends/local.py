@@ -3,6 +3,7 @@
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import joblib
 
@@ -26,7 +27,7 @@ class Local:
         parallel = joblib.Parallel(
             n_jobs=self.jobs, backend="threading", return_as="generator_unordered", pre_dispatch="n_jobs"
         )
-        records = parallel(joblib.delayed(_supervise)(cell, stop, running) for cell in cells)
+        records: Any = parallel(joblib.delayed(_supervise)(cell, stop, running) for cell in cells)
         try:
             yield from (record for record in records if record is not None)
         finally:

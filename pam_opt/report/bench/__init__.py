@@ -22,6 +22,9 @@ from pam_opt.study.folder import make_folder
 _SETTINGS: Any = {"font.family": "DejaVu Sans", "font.size": 9, "pdf.fonttype": 42, "svg.hashsalt": "pam-opt"}
 """Fonts stay text in PDF, and the same data gives the same file."""
 
+FORMATS = ("pdf", "png")
+"""Of the figures for a paper; the page holds them as SVG."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -83,7 +86,7 @@ def _draw(board: Board, by_label: Looks, folder: Path) -> tuple[tuple[Picture, .
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once, not for every format
             pictures.append(Picture(name, caption, _svg(figure)))
-            for suffix in ("pdf", "png"):
+            for suffix in FORMATS:
                 path = folder / f"{board.problem}_{name}.{suffix}"
                 _save(figure, path, suffix)
                 paths.append(path)

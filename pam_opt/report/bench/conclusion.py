@@ -5,7 +5,10 @@ import statistics
 from dataclasses import dataclass
 from itertools import groupby
 
-from pam_opt.report.bench.board import TARGET, Board, Entry, mean_seconds
+from pam_opt.report.bench.board import SHIFT_SECONDS, TARGET, Board, Entry, mean_seconds
+
+CLEARLY = 1.2
+"""Times that differ by less than this factor, both with the shift of their mean, count as equal."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Choice:
     Parameters
     ----------
     size : class of size
-    label : the fastest by shifted geometric mean among those that reach the best known value on every instance; or,
+    label : the fastest, by shifted geometric mean, among those that reach the best known value on every instance; or,
         where none does, the one with the least worst loss
     seconds : its shifted geometric mean
     worst : its worst loss; inf where it found nothing on some instance
@@ -36,11 +39,18 @@ def choose(board: Board, size: int) -> Choice:
     groups = {label: found for label in board.labels if (found := _of_size(board, label, size))}
     always = {label: found for label, found in groups.items() if all(entry.reached for entry in found)}
     if always:
-        label = min(always, key=lambda name: (len(always[name]) < _most(groups), mean_seconds(always[name])))
+        label = _fastest(always)
     else:
         label = min(groups, key=lambda name: (_worst(groups[name]), mean_seconds(groups[name])))
     found = groups[label]
     return Choice(size, label, mean_seconds(found), _worst(found), label in always, _proved(groups))
+
+
+def _fastest(groups: dict[str, list[Entry]]) -> str:
+    """Return the fastest; of those that are not clearly slower, the first: the faster one over all sizes."""
+    whole = {label: found for label, found in groups.items() if len(found) == _most(groups)}
+    seconds = {label: mean_seconds(found) + SHIFT_SECONDS for label, found in whole.items()}
+    return next(label for label in whole if seconds[label] <= CLEARLY * min(seconds.values()))
 
 
 def conclusion(board: Board) -> str:
@@ -56,7 +66,10 @@ def _advice(board: Board, choices: list[Choice]) -> str:
     times = _seconds(first.seconds) if first is last else f"{_seconds(first.seconds)} to {_seconds(last.seconds)}"
     where = f"for sizes {sizes}" if first is not last else f"for size {sizes}"
     if first.always:
-        return f"Use '{first.label}' {where} ({times}): the fastest that comes within {100 * TARGET:g} % everywhere."
+        return (
+            f"Use '{first.label}' {where} ({times}): always within {100 * TARGET:g} % of the best known value, and no "
+            "solver that is so too is clearly faster."
+        )
     worst = max(choice.worst for choice in choices)
     words = f"loses at most {percent(worst)}" if math.isfinite(worst) else "finds nothing on some instances"
     return (

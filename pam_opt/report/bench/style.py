@@ -57,7 +57,7 @@ def _look(number: int) -> Look:
 
 def panels(count: int, *, height: float = 2.6, columns: int = 3, share_y: bool = True) -> tuple[Figure, list[Axes]]:
     """Return a figure of `count` panels, at most `columns` a row, in the project's style."""
-    columns = min(count, columns)
+    columns = 2 if count == 4 else min(count, columns)
     rows = -(-count // columns)
     figure = Figure(figsize=(PAGE_WIDTH, height * rows + 0.55), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr]
