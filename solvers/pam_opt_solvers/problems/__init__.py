@@ -3,13 +3,18 @@
 import os
 
 from pam_opt_solvers.errors import ProblemError
+from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
+from pam_opt_solvers.problems.quota import Quota
+from pam_opt_solvers.problems.representatives import Representatives
 from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
+    Representatives.kind: Representatives,
+    ColumnSubset.kind: ColumnSubset,
 }
 """Kind to class."""
 
@@ -32,4 +37,14 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     return known[schema].load(path)
 
 
-__all__ = ["LINEAR", "PROBLEMS", "Feature", "Pairing", "Problem", "load_problem"]
+__all__ = [
+    "LINEAR",
+    "PROBLEMS",
+    "ColumnSubset",
+    "Feature",
+    "Pairing",
+    "Problem",
+    "Quota",
+    "Representatives",
+    "load_problem",
+]
