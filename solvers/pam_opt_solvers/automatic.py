@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import ColumnSubset, Feature, Grouping, Pairing, Representatives
-from pam_opt_solvers.problems import Feature, JointPairing, Pairing
+from pam_opt_solvers.problems import ColumnSubset, Feature, Grouping, JointPairing, Pairing, Representatives
 from pam_opt_solvers.problems.joint_program import n_products
 from pam_opt_solvers.problems.pairing import PLAIN
 
@@ -53,6 +52,8 @@ def _column_subset(problem: ColumnSubset) -> Choice:
     if problem.size <= 1024:
         return "swaps", "a local optimum of greedy selection"
     return "greedy", "swaps take minutes at this size"
+
+
 PROVABLE_PRODUCTS = 200_000
 """Products of two choices up to which the Lagrangian dual of a joint pairing takes seconds."""
 

@@ -55,6 +55,7 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.column_subset.greedy:Greedy",
         "importance": "pam_opt_solvers.column_subset.importance:Importance",
         "random": "pam_opt_solvers.column_subset.random_:Random",
+    },
     "joint_pairing": {
         "frank_wolfe": "pam_opt_solvers.joint_pairing.frank_wolfe:FrankWolfe",
         "coordinate_descent": "pam_opt_solvers.joint_pairing.coordinate_descent:CoordinateDescent",

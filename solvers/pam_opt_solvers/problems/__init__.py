@@ -43,22 +43,17 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
 
 
 __all__ = [
+    "FIXED",
     "LINEAR",
     "PROBLEMS",
     "ColumnSubset",
     "Feature",
     "Grouping",
-    "Pairing",
-    "Problem",
-    "Quota",
-    "Representatives",
-    "FIXED",
-    "LINEAR",
-    "PROBLEMS",
-    "Feature",
     "JointPairing",
     "LayerPair",
     "Pairing",
     "Problem",
+    "Quota",
+    "Representatives",
     "load_problem",
 ]
