@@ -148,7 +148,8 @@ class _Run:
         settled = found.complete and (found.decision is None or not broken)
         # What was left out costs at least the value that was known before.
         self.search.raise_bound(min(before, self.scaled.original_bound(found.bound)))
-        return self.search.outcome(_fixed(reduced), finished=settled, error=self.scaled.original(found.error))
+        error = min(self.scaled.original(found.error), max(0.0, self.search.value - self.search.bound))
+        return self.search.outcome(_fixed(reduced), finished=settled, error=error)
 
 
 def _fixed(reduced: Reduced) -> str:

@@ -93,6 +93,8 @@ class Relaxation:
         chosen = selection.chosen
         value = total + float(weights[chosen].sum())
         bound = value - self._rounding(multipliers, weights, chosen)
+        if bound > len(weights):  # no scaled cost is above 1, so there is no decision
+            bound = np.inf
         served = pairs[chosen[self.neighbours.columns.ravel()[pairs]]] // self.neighbours.width
         slope = 1.0 - chosen - np.bincount(served, minlength=len(weights))
         counts = [quota.counts(chosen) for quota in self.further]
