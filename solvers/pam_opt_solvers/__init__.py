@@ -12,6 +12,7 @@ from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems import Feature, Pairing, Problem, Quota, Representatives, load_problem
 from pam_opt_solvers.registry import SolverInfo, available
+from pam_opt_solvers.representatives.curve import RepresentativesCurve, representatives_curve
 from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
@@ -25,6 +26,7 @@ __all__ = [
     "ProblemError",
     "Quota",
     "Representatives",
+    "RepresentativesCurve",
     "Run",
     "Solution",
     "Solver",
@@ -35,5 +37,6 @@ __all__ = [
     "Status",
     "available",
     "load_problem",
+    "representatives_curve",
     "solve",
 ]

@@ -274,16 +274,16 @@ class Representatives(Problem):
         )
 
     def integer_program(self) -> IntegerProgram:
-        """Write the strong formulation: a variable for every unit kept and for every permitted pair.
+        """Write the strong formulation, a variable for every unit kept and for every pair, reduced where it is large.
 
         Raises
         ------
         SolverUnsuitable
-            above a million pairs: the solver ``lagrangian`` reduces such a problem before it is written
+            above a million pairs that may be in an optimal decision
         """
-        from pam_opt_solvers.representatives.program import strong_program
+        from pam_opt_solvers.representatives.formulation import integer_program
 
-        return strong_program(self)
+        return integer_program(self)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the problem as named arrays without objects."""

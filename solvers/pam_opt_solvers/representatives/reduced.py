@@ -72,7 +72,7 @@ def programme(relaxation: Relaxation, reduced: Reduced) -> IntegerProgram:
     scaled, units = relaxation.scaled, reduced.point.multipliers.units
     costs = scaled.others - units[:, None]
     np.fill_diagonal(costs, scaled.keeping - units)
-    return write_program(scaled.problem, costs, reduced.keepable, reduced.pairs, float(units.sum()))
+    return write_program(scaled.problem, costs, reduced.keepable, reduced.pairs, float(units.sum()), reduced.certain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +101,11 @@ def finish(relaxation: Relaxation, reduced: Reduced, seconds: float) -> Finish:
         return Finish(None, np.inf, 0.0, True)
     program = programme(relaxation, reduced)
     scaling = program.scaled(BITS)
-    lower = np.zeros(len(program.upper))
-    lower[: int(reduced.keepable.sum())] = reduced.certain[reduced.keepable]
     limit = {} if np.isinf(seconds) else {"time_limit": seconds}
     found = milp(
         scaling.values,
         integrality=program.integer.astype(np.int64),
-        bounds=Bounds(lower, program.upper),
+        bounds=Bounds(np.zeros(len(program.upper)), program.upper),
         constraints=LinearConstraint(*program.scaled_rows),
         options={"mip_rel_gap": 0.0, **limit},
     )
