@@ -12,7 +12,10 @@ INF = np.inf
 def best_value(problem: Representatives) -> float:
     """Return the optimum by trying every set of kept units; +inf = no decision."""
     counts = range(problem.n_kept + 1) if problem.at_most else [problem.n_kept]
-    return min((_best_of(problem, kept) for p in counts for kept in itertools.combinations(range(problem.size), p)), default=INF)
+    return min(
+        (_best_of(problem, kept) for p in counts for kept in itertools.combinations(range(problem.size), p)),
+        default=INF,
+    )
 
 
 def _best_of(problem: Representatives, kept: tuple[int, ...]) -> float:

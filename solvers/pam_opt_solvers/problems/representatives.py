@@ -265,7 +265,7 @@ class Representatives(Problem):
         return "too few units may be kept, or too many have no other unit to represent them"
 
     def certainly_feasible(self) -> bool:
-        """Whether a decision surely exists: every unit may represent every other one, quotas on one labelling at most."""
+        """Whether a decision surely exists: every unit may represent every other, and there is one quota at most."""
         return (
             self.size > 0
             and self.features <= {Feature.QUOTAS}
@@ -299,13 +299,14 @@ class Representatives(Problem):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Build a problem from named arrays; ``cost`` and ``n_kept`` will do."""
-        quotas = []
+        quotas: list[Quota] = []
+        n_kept: Any = arrays["n_kept"][()]
         while f"quota_{len(quotas)}_labels" in arrays:
             labels, least, most = (arrays[f"quota_{len(quotas)}_{part}"] for part in ("labels", "least", "most"))
             quotas.append(Quota(labels, least, most, str(arrays.get(f"quota_{len(quotas)}_name", "quota"))))
         return cls(
             arrays["cost"],
-            arrays["n_kept"][()],
+            n_kept,
             bool(arrays.get("at_most", np.array(False))),
             arrays.get("capacities"),
             arrays.get("groups"),

@@ -16,7 +16,7 @@ from pam_opt_solvers.representatives.adding import Adding
 from pam_opt_solvers.representatives.ascent import Effort, ascend, first_multipliers
 from pam_opt_solvers.representatives.assignment import represent
 from pam_opt_solvers.representatives.interchange import changes, interchange, state_of
-from pam_opt_solvers.representatives.relaxation import Point, Relaxation
+from pam_opt_solvers.representatives.relaxation import Multipliers, Point, Relaxation
 from pam_opt_solvers.representatives.scaled import Neighbours, Scaled, usual_width
 from pam_opt_solvers.search import Search
 
@@ -108,7 +108,9 @@ def representatives_curve(
     [10.0, 1.0, 0.0]
     """
     if problem.at_most or problem.features & {Feature.CAPACITIES, Feature.QUOTAS}:
-        raise SolverUnsuitable(f"a curve needs exact counts without capacities and quotas, which {problem!r} has; solve each count")
+        raise SolverUnsuitable(
+            f"a curve needs exact counts without capacities and quotas, which {problem!r} has; solve each count"
+        )
     wanted = _as_counts(problem, counts)
     if not len(wanted):
         empty = np.zeros(0)
@@ -137,6 +139,7 @@ class _Curve:
         self.values = np.full(len(counts), np.inf)
         self.bounds = np.full(len(counts), -np.inf)
         self.spread: Point | None = None
+        self.best: list[Multipliers | None] = [None] * len(counts)
 
     def traced(self) -> RepresentativesCurve:
         self._upwards()
@@ -210,6 +213,10 @@ class _Curve:
             self._keep(place, np.flatnonzero(point.selection.chosen))
 
         start = first_multipliers(relaxation, state_of(self.scaled, kept))
+        shared = self.best[place]
+        if shared is not None:
+            shared = relaxation.start(shared.units)
+            start = max(start, shared, key=lambda multipliers: relaxation.at(multipliers).bound)
         ascend(relaxation, start, lambda: float(self.values[place]), over, look, Effort(last=0.03))
 
     def _spread(self, relaxation: Relaxation, point: Point) -> None:
@@ -220,4 +227,6 @@ class _Curve:
         least = float(point.multipliers.units.sum()) + np.cumsum(np.sort(point.weights))
         rounding = relaxation.rounding(point.multipliers, point.weights, np.isfinite(point.weights))
         found = least[self.counts - 1] - rounding
+        for place in np.flatnonzero(found > self.bounds).tolist():
+            self.best[place] = point.multipliers
         self.bounds = np.maximum(self.bounds, found)

@@ -9,8 +9,8 @@ import numpy as np
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.problems.representatives import Representatives
 from pam_opt_solvers.representatives.ascent import Effort, ascend, first_multipliers
-from pam_opt_solvers.representatives.program import strong_program, useful_pairs, write_program
 from pam_opt_solvers.representatives.primal import added, improved
+from pam_opt_solvers.representatives.program import strong_program, useful_pairs, write_program
 from pam_opt_solvers.representatives.reduced import reduce
 from pam_opt_solvers.representatives.relaxation import Relaxation
 from pam_opt_solvers.representatives.scaled import Scaled

@@ -119,7 +119,7 @@ def changes(scaled: Scaled, state: State) -> Changes:
     saved = np.bincount(both, state.second[rows] - costs - gains, minlength=size * count).astype(np.float64, copy=False)
     saved = saved.reshape(size, count)
     saved[np.arange(size), state.place] += state.second - state.first
-    return Changes(add[:, None] + drop[None, :] - saved, add, drop)
+    return Changes(add[:, None] + drop[None, :] - saved, add, drop.astype(np.float64, copy=False))
 
 
 def interchange(scaled: Scaled, kept: Indices, over: Callable[[], bool]) -> State:

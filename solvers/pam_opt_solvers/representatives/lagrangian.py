@@ -23,6 +23,9 @@ from pam_opt_solvers.representatives.scaled import Neighbours, Scaled
 from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
 
+QUICK = Effort(last=0.05)
+"""Of the first bound on layers of at most ``EASY`` units, which HiGHS settles sooner than subgradients do."""
+
 EASY = 64
 """Undecided units that an integer programme is trusted with at once."""
 
@@ -71,7 +74,9 @@ class _Run:
     def outcome(self) -> Outcome:
         kept = added(self.search, self.scaled)
         if kept is None:
-            return self.search.outcome("no set of kept units meets count and quotas", finished=not self.search.out_of_time)
+            return self.search.outcome(
+                "no set of kept units meets count and quotas", finished=not self.search.out_of_time
+            )
         point = self._bounded(improved(self.search, self.scaled, kept))
         if point.bound == np.inf:
             return self.search.outcome(finished=True)
@@ -98,8 +103,9 @@ class _Run:
     def _bounded(self, state: State) -> Point:
         """Raise the bound from scratch; with more neighbours where multipliers ran into the cheapest pair left out."""
         start = first_multipliers(self.relaxation, state)
+        effort = QUICK if self.scaled.size <= EASY else Effort()
         while True:
-            point = ascend(self.relaxation, start, self._target, self._is_over, self._look)
+            point = ascend(self.relaxation, start, self._target, self._is_over, self._look, effort)
             capped = point.multipliers.units >= self.relaxation.neighbours.beyond
             if self.search.over or point.bound == np.inf or not capped.any():
                 return point
@@ -153,5 +159,5 @@ class _Run:
 
 
 def _fixed(reduced: Reduced) -> str:
-    out = int((~reduced.keepable).sum())
-    return f"reduced costs fixed {int(reduced.certain.sum())} units as kept and {out} as not, {reduced.undecided} undecided"
+    kept, dropped = int(reduced.certain.sum()), int((~reduced.keepable).sum())
+    return f"reduced costs fixed {kept} units as kept and {dropped} as not, {reduced.undecided} undecided"

@@ -6,6 +6,7 @@ near a closed gap little remains, and an integer programme settles it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,12 +102,14 @@ def finish(relaxation: Relaxation, reduced: Reduced, seconds: float) -> Finish:
         return Finish(None, np.inf, 0.0, True)
     program = programme(relaxation, reduced)
     scaling = program.scaled(BITS)
+    upper: Any = program.upper
+    rows: Any = program.scaled_rows
     limit = {} if np.isinf(seconds) else {"time_limit": seconds}
     found = milp(
         scaling.values,
         integrality=program.integer.astype(np.int64),
-        bounds=Bounds(np.zeros(len(program.upper)), program.upper),
-        constraints=LinearConstraint(*program.scaled_rows),
+        bounds=Bounds(0, upper),
+        constraints=LinearConstraint(*rows),
         options={"mip_rel_gap": 0.0, **limit},
     )
     if found.status == 2:  # infeasible, which means the same

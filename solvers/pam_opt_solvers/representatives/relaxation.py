@@ -96,10 +96,14 @@ class Relaxation:
         if bound > len(weights):  # no scaled cost is above 1, so there is no decision
             bound = np.inf
         served = pairs[chosen[self.neighbours.columns.ravel()[pairs]]] // self.neighbours.width
-        slope = 1.0 - chosen - np.bincount(served, minlength=len(weights))
+        slope = (1.0 - chosen - np.bincount(served, minlength=len(weights))).astype(np.float64)
         counts = [quota.counts(chosen) for quota in self.further]
-        least = tuple(quota.limits[0] - count for quota, count in zip(self.further, counts, strict=True))
-        most = tuple(count - quota.limits[1] for quota, count in zip(self.further, counts, strict=True))
+        least = tuple(
+            (quota.limits[0] - count).astype(np.float64) for quota, count in zip(self.further, counts, strict=True)
+        )
+        most = tuple(
+            (count - quota.limits[1]).astype(np.float64) for quota, count in zip(self.further, counts, strict=True)
+        )
         return Point(multipliers, bound, weights, selection, slope, least, most)
 
     def weights(self, multipliers: Multipliers) -> tuple[Vector, NDArray[np.int64], float]:
