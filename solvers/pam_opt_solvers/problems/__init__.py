@@ -3,6 +3,7 @@
 import os
 
 from pam_opt_solvers.errors import ProblemError
+from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
@@ -13,6 +14,7 @@ from pam_opt_solvers.problems.storage import read_schema
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
     Representatives.kind: Representatives,
+    ColumnSubset.kind: ColumnSubset,
 }
 """Kind to class."""
 
@@ -35,4 +37,14 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     return known[schema].load(path)
 
 
-__all__ = ["LINEAR", "PROBLEMS", "Feature", "Pairing", "Problem", "Quota", "Representatives", "load_problem"]
+__all__ = [
+    "LINEAR",
+    "PROBLEMS",
+    "ColumnSubset",
+    "Feature",
+    "Pairing",
+    "Problem",
+    "Quota",
+    "Representatives",
+    "load_problem",
+]

@@ -7,10 +7,12 @@
 4. HiGHS settles the rest.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.outcome import Outcome
+from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems.representatives import Representatives
 from pam_opt_solvers.representatives.adding import greedy_adding
 from pam_opt_solvers.representatives.ascent import Effort, ascend, first_multipliers
@@ -155,7 +157,12 @@ class _Run:
         # What was left out costs at least the value that was known before.
         self.search.raise_bound(min(before, self.scaled.original_bound(found.bound)))
         error = min(self.scaled.original(found.error), max(0.0, self.search.value - self.search.bound))
-        return self.search.outcome(_fixed(reduced), finished=settled, error=error)
+        outcome = self.search.outcome(_fixed(reduced), finished=settled, error=error)
+        if settled or outcome.status.proven:
+            return outcome
+        # HiGHS stops a little before the limit, so that the whole run keeps it.
+        status = Status.TIME_LIMIT if outcome.status.decided else Status.TIME_LIMIT_EMPTY
+        return replace(outcome, status=status)
 
 
 def _fixed(reduced: Reduced) -> str:
