@@ -15,7 +15,7 @@ from pam_opt_solvers.problems.representatives import Representatives
 from pam_opt_solvers.representatives.adding import Adding
 from pam_opt_solvers.representatives.ascent import Effort, ascend, first_multipliers
 from pam_opt_solvers.representatives.assignment import represent
-from pam_opt_solvers.representatives.interchange import changes, interchange, state_of
+from pam_opt_solvers.representatives.interchange import drops, interchange, state_of
 from pam_opt_solvers.representatives.relaxation import Multipliers, Point, Relaxation
 from pam_opt_solvers.representatives.scaled import Neighbours, Scaled, usual_width
 from pam_opt_solvers.search import Search
@@ -25,6 +25,9 @@ Indices = NDArray[np.int64]
 
 CLOSED = 1e-6
 """Relative gap at which a count is left alone."""
+
+EFFORTS = (Effort(1.0, 0.3), Effort(0.5, 0.03))
+"""Every count is tried with the first, then again with the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,28 +178,36 @@ class _Curve:
     def _downwards(self) -> None:
         places = [place for place, found in enumerate(self.kept) if found is not None]
         kept = self.kept[places[-1]] if places else None
+        half = self.clock.seconds_left / 2  # the other half is for bounds
         for place in reversed(places[:-1]):
-            if self.clock.out_of_time or kept is None:
+            if (half < np.inf and self.clock.seconds_left < half) or kept is None:
                 return
             while len(kept) > self.counts[place]:
-                drop = changes(self.scaled, state_of(self.scaled, kept)).drop
-                kept = np.delete(kept, drop.argmin())
+                kept = np.delete(kept, drops(state_of(self.scaled, kept)).argmin())
             self._keep(place, kept)
             kept = self.kept[place]
 
     def _bounded(self) -> None:
-        """Raise the bound of the count with the widest gap until all are closed or tried."""
-        open_ = [place for place, found in enumerate(self.kept) if found is not None]
-        place = open_[len(open_) // 2] if open_ else -1
-        while open_ and not self.clock.out_of_time:
-            open_.remove(place)
-            self._raise(place)
-            gaps = (self.values[open_] - self.bounds[open_]) / np.maximum(np.abs(self.values[open_]), 1e-300)
-            if not gaps.size or gaps.max() <= CLOSED:
-                return
-            place = open_[int(gaps.argmax())]
+        """Raise the bound of the count with the widest gap, until all are closed or tried: quickly, then in earnest."""
+        for effort in EFFORTS:
+            left = [place for place, kept in enumerate(self.kept) if kept is not None and not self._closed(place)]
+            place = left[len(left) // 2] if left else -1
+            while left and not self.clock.out_of_time:
+                left.remove(place)
+                self._raise(place, effort)
+                left = [other for other in left if not self._closed(other)]
+                place = max(left, key=self._gap, default=-1)
 
-    def _raise(self, place: int) -> None:
+    def _gap(self, place: int) -> float:
+        return (self.values[place] - self.bounds[place]) / max(abs(self.values[place]), 1e-300)
+
+    def _closed(self, place: int) -> bool:
+        # With all units kept there is only one decision.
+        if self.counts[place] == self.problem.keepable.sum():
+            self.bounds[place] = self.values[place]
+        return bool(self.values[place] - self.bounds[place] <= CLOSED * abs(self.values[place]))
+
+    def _raise(self, place: int, effort: Effort) -> None:
         count, kept = int(self.counts[place]), self.kept[place]
         assert kept is not None
         neighbours = self.everything.narrowed(usual_width(self.problem.size, count))
@@ -205,8 +216,7 @@ class _Curve:
 
         def over(point: Point) -> bool:
             self._spread(relaxation, point)
-            closed = self.values[place] - self.bounds[place] <= CLOSED * abs(self.values[place])
-            return bool(closed) or self.clock.out_of_time
+            return self._closed(place) or self.clock.out_of_time
 
         def look(point: Point) -> None:
             assert point.selection is not None
@@ -217,7 +227,7 @@ class _Curve:
         if shared is not None:
             shared = relaxation.start(shared.units)
             start = max(start, shared, key=lambda multipliers: relaxation.at(multipliers).bound)
-        ascend(relaxation, start, lambda: float(self.values[place]), over, look, Effort(last=0.03))
+        ascend(relaxation, start, lambda: float(self.values[place]), over, look, effort)
 
     def _spread(self, relaxation: Relaxation, point: Point) -> None:
         """Use one point's multipliers for the bounds of all counts."""
