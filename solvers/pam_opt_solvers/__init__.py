@@ -27,6 +27,7 @@ from pam_opt_solvers.problems import (
 )
 from pam_opt_solvers.problems.budget import Budget
 from pam_opt_solvers.registry import SolverInfo, available
+from pam_opt_solvers.representatives.curve import RepresentativesCurve, representatives_curve
 from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
@@ -48,6 +49,7 @@ __all__ = [
     "ProblemError",
     "Quota",
     "Representatives",
+    "RepresentativesCurve",
     "Run",
     "Solution",
     "Solver",
@@ -60,5 +62,6 @@ __all__ = [
     "column_subset_curve",
     "load_problem",
     "pairing_curve",
+    "representatives_curve",
     "solve",
 ]

@@ -50,10 +50,10 @@ def random_problem(rng: np.random.Generator, largest: int = 6) -> Representative
         "forbidden": rng.random(size) < 0.2 if rng.random() < 0.3 else None,
         "quotas": tuple(_random_quota(rng, size) for _ in range(int(rng.choice([0, 0, 1, 1, 2])))),
     }
-    return Representatives(cost, int(rng.integers(0, size + 1)), **options)
+    return Representatives(cost, int(rng.integers(rng.random() > 0.05, size + 1)), **options)
 
 
 def _random_quota(rng: np.random.Generator, size: int) -> Quota:
     labels = rng.integers(0, 3, size)
-    least = rng.integers(0, 2, 3)
-    return Quota(labels, least, least + rng.integers(0, 3, 3))
+    least = (rng.random(3) < 0.3).astype(np.int64)
+    return Quota(labels, least, least + rng.integers(0, 4, 3))

@@ -265,7 +265,7 @@ class Representatives(Problem):
         return "too few units may be kept, or too many have no other unit to represent them"
 
     def certainly_feasible(self) -> bool:
-        """Whether a decision surely exists: all may represent all, quotas on one labelling at most."""
+        """Whether a decision surely exists: every unit may represent every other, and there is one quota at most."""
         return (
             self.size > 0
             and self.features <= {Feature.QUOTAS}
@@ -274,16 +274,16 @@ class Representatives(Problem):
         )
 
     def integer_program(self) -> IntegerProgram:
-        """Write the strong formulation: a variable for every unit kept and for every permitted pair.
+        """Write the strong formulation, a variable for every unit kept and for every pair, reduced where it is large.
 
         Raises
         ------
         SolverUnsuitable
-            above a million pairs: the solver ``lagrangian`` reduces such a problem before it is written
+            above a million pairs that may be in an optimal decision
         """
-        from pam_opt_solvers.representatives.program import strong_program
+        from pam_opt_solvers.representatives.formulation import integer_program
 
-        return strong_program(self)
+        return integer_program(self)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the problem as named arrays without objects."""
@@ -299,13 +299,14 @@ class Representatives(Problem):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Build a problem from named arrays; ``cost`` and ``n_kept`` will do."""
-        quotas = []
+        quotas: list[Quota] = []
+        n_kept: Any = arrays["n_kept"][()]
         while f"quota_{len(quotas)}_labels" in arrays:
             labels, least, most = (arrays[f"quota_{len(quotas)}_{part}"] for part in ("labels", "least", "most"))
             quotas.append(Quota(labels, least, most, str(arrays.get(f"quota_{len(quotas)}_name", "quota"))))
         return cls(
             arrays["cost"],
-            arrays["n_kept"][()],
+            n_kept,
             bool(arrays.get("at_most", np.array(False))),
             arrays.get("capacities"),
             arrays.get("groups"),

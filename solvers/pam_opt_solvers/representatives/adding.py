@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from pam_opt_solvers.representatives.interchange import state_of
 from pam_opt_solvers.representatives.scaled import Scaled
 
 Vector = NDArray[np.float64]
@@ -24,11 +25,12 @@ class Adding:
 
     def __init__(self, scaled: Scaled, kept: Indices | None = None) -> None:
         self.scaled = scaled
-        self.kept: list[int] = []
-        self.paid = np.full(scaled.size, scaled.penalty)
+        self.kept: list[int] = [] if kept is None else kept.tolist()
         self.is_kept = np.zeros(scaled.size, bool)
-        for unit in [] if kept is None else kept.tolist():
-            self._enter(unit)
+        self.is_kept[self.kept] = True
+        self.paid = np.full(scaled.size, scaled.penalty)
+        if kept is not None and len(kept):
+            self.paid = state_of(scaled, kept).first.copy()
         self.gains = self._gains(np.flatnonzero(~self.is_kept), self.paid)
 
     def _gains(self, rows: Indices, paid: Vector) -> Vector:

@@ -30,8 +30,11 @@ PATIENCE = 20
 
 SHRINK = 0.7
 LEAST_STEP = 1e-3
-LEAST_RISE = 1e-7
-"""Part of the target's distance from 0 that counts as a better bound."""
+LEAST_RISE = 1e-4
+"""Part of the distance to the target that counts as a better bound, and"""
+
+NOISE = 1e-7
+"""part of the bound itself."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,11 @@ def ascend(
     while factor >= effort.last and not over(best) and best.bound < np.inf:
         if not any(part.any() for part in _slopes(point)):  # no multipliers are better
             pause(point)
-            return point
+            return max(point, best, key=lambda each: each.bound)
         direction = tuple(s + DEFLECTION * d for s, d in zip(_slopes(point), direction, strict=True))
         point = relaxation.at(_moved(relaxation, point, direction, squares, factor * _distance(target(), point)))
-        if point.bound > best.bound + LEAST_RISE * abs(best.bound):
+        rise = NOISE * abs(best.bound) + LEAST_RISE * max(0.0, _distance(target(), best))
+        if point.bound > best.bound + rise:
             best, idle = point, 0
             continue
         idle += 1

@@ -114,12 +114,17 @@ def changes(scaled: Scaled, state: State) -> Changes:
     gains = np.where(is_kept[rows], 0.0, np.maximum(state.first[rows] - costs, 0.0))
     add = scaled.keeping - state.first - np.bincount(columns, gains, minlength=size)
     add[is_kept] = np.inf
-    drop = np.bincount(state.place, state.second - state.first, minlength=count)
+    drop = drops(state)
     both = columns * count + state.place[rows]
     saved = np.bincount(both, state.second[rows] - costs - gains, minlength=size * count).astype(np.float64, copy=False)
     saved = saved.reshape(size, count)
     saved[np.arange(size), state.place] += state.second - state.first
     return Changes(add[:, None] + drop[None, :] - saved, add, drop)
+
+
+def drops(state: State) -> Vector:
+    """Return what dropping each kept unit adds to the value, (p,)."""
+    return np.bincount(state.place, state.second - state.first, minlength=len(state.kept)).astype(np.float64)
 
 
 def interchange(scaled: Scaled, kept: Indices, over: Callable[[], bool]) -> State:

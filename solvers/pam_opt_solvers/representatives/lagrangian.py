@@ -7,10 +7,12 @@
 4. HiGHS settles the rest.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.outcome import Outcome
+from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems.representatives import Representatives
 from pam_opt_solvers.representatives.adding import greedy_adding
 from pam_opt_solvers.representatives.ascent import Effort, ascend, first_multipliers
@@ -22,6 +24,9 @@ from pam_opt_solvers.representatives.relaxation import Point, Relaxation
 from pam_opt_solvers.representatives.scaled import Neighbours, Scaled
 from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
+
+QUICK = Effort(last=0.05)
+"""Of the first bound on layers of at most ``EASY`` units, which HiGHS settles sooner than subgradients do."""
 
 EASY = 64
 """Undecided units that an integer programme is trusted with at once."""
@@ -100,8 +105,9 @@ class _Run:
     def _bounded(self, state: State) -> Point:
         """Raise the bound from scratch; with more neighbours where multipliers ran into the cheapest pair left out."""
         start = first_multipliers(self.relaxation, state)
+        effort = QUICK if self.scaled.size <= EASY else Effort()
         while True:
-            point = ascend(self.relaxation, start, self._target, self._is_over, self._look)
+            point = ascend(self.relaxation, start, self._target, self._is_over, self._look, effort)
             capped = point.multipliers.units >= self.relaxation.neighbours.beyond
             if self.search.over or point.bound == np.inf or not capped.any():
                 return point
@@ -150,10 +156,15 @@ class _Run:
         settled = found.complete and (found.decision is None or not broken)
         # What was left out costs at least the value that was known before.
         self.search.raise_bound(min(before, self.scaled.original_bound(found.bound)))
-        return self.search.outcome(_fixed(reduced), finished=settled, error=self.scaled.original(found.error))
+        error = min(self.scaled.original(found.error), max(0.0, self.search.value - self.search.bound))
+        outcome = self.search.outcome(_fixed(reduced), finished=settled, error=error)
+        if settled or outcome.status.proven:
+            return outcome
+        # HiGHS stops a little before the limit, so that the whole run keeps it.
+        status = Status.TIME_LIMIT if outcome.status.decided else Status.TIME_LIMIT_EMPTY
+        return replace(outcome, status=status)
 
 
 def _fixed(reduced: Reduced) -> str:
-    out = int((~reduced.keepable).sum())
-    kept = int(reduced.certain.sum())
-    return f"reduced costs fixed {kept} units as kept and {out} as not, {reduced.undecided} undecided"
+    kept, dropped = int(reduced.certain.sum()), int((~reduced.keepable).sum())
+    return f"reduced costs fixed {kept} units as kept and {dropped} as not, {reduced.undecided} undecided"

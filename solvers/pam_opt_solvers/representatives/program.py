@@ -14,15 +14,14 @@ from pam_opt_solvers.representatives.assignment import represent
 MOST_PAIRS = 1_000_000
 
 
-def strong_program(problem: Representatives) -> IntegerProgram:
-    """Return the programme over all permitted pairs that can matter.
+def strong_program(problem: Representatives, pairs: NDArray[np.bool_]) -> IntegerProgram:
+    """Return the programme over the given pairs (n, n) of a unit and another one.
 
     Raises
     ------
     SolverUnsuitable
         above a million pairs
     """
-    pairs = _useful_pairs(problem)
     if pairs.sum() > MOST_PAIRS:
         raise SolverUnsuitable(
             f"the integer programme of {problem!r} has {int(pairs.sum())} pairs, more than {MOST_PAIRS}; "
@@ -31,7 +30,7 @@ def strong_program(problem: Representatives) -> IntegerProgram:
     return write_program(problem, problem.permitted, problem.keepable, pairs)
 
 
-def _useful_pairs(problem: Representatives) -> NDArray[np.bool_]:
+def useful_pairs(problem: Representatives) -> NDArray[np.bool_]:
     """Return as (n, n) bool the pairs of a unit and another one that may represent it in some best decision.
 
     Of the k units that may represent u, at most ``keepable - n_kept`` are not kept. So without capacities its
@@ -67,6 +66,7 @@ def write_program(
     keepable: NDArray[np.bool_],
     pairs: NDArray[np.bool_],
     constant: float = 0.0,
+    certain: NDArray[np.bool_] | None = None,
 ) -> IntegerProgram:
     """Return the programme over the given variables.
 
@@ -76,6 +76,7 @@ def write_program(
     keepable : (n,) units that may be kept
     pairs : (n, n) pairs of a unit and another one that are written; those of other columns are left out
     constant : added to the objective
+    certain : (n,) units that must be kept
     """
     kept = np.flatnonzero(keepable)
     units, representatives = np.nonzero(pairs & keepable[None, :])
@@ -85,6 +86,9 @@ def write_program(
     rows = _Rows(layout.variables)
     _write_choices(rows, problem, layout)
     _write_limits(rows, problem, layout)
+    if certain is not None and certain.any():
+        fixed = place[np.flatnonzero(certain)]
+        rows.add(np.arange(len(fixed)), fixed, 1.0, np.ones(len(fixed)), np.ones(len(fixed)))
     integer = np.ones(layout.variables, bool)
     integer[len(kept) :] = problem.binding_capacities is not None
     objective = np.concatenate([np.diagonal(costs)[kept], costs[units, representatives]])

@@ -6,6 +6,7 @@ near a closed gap little remains, and an integer programme settles it.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def programme(relaxation: Relaxation, reduced: Reduced) -> IntegerProgram:
     scaled, units = relaxation.scaled, reduced.point.multipliers.units
     costs = scaled.others - units[:, None]
     np.fill_diagonal(costs, scaled.keeping - units)
-    return write_program(scaled.problem, costs, reduced.keepable, reduced.pairs, float(units.sum()))
+    return write_program(scaled.problem, costs, reduced.keepable, reduced.pairs, float(units.sum()), reduced.certain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +102,14 @@ def finish(relaxation: Relaxation, reduced: Reduced, seconds: float) -> Finish:
         return Finish(None, np.inf, 0.0, True)
     program = programme(relaxation, reduced)
     scaling = program.scaled(BITS)
-    lower = np.zeros(len(program.upper))
-    lower[: int(reduced.keepable.sum())] = reduced.certain[reduced.keepable]
+    upper: Any = program.upper
+    rows: Any = program.scaled_rows
     limit = {} if np.isinf(seconds) else {"time_limit": seconds}
     found = milp(
         scaling.values,
         integrality=program.integer.astype(np.int64),
-        bounds=Bounds(lower, program.upper),
-        constraints=LinearConstraint(*program.scaled_rows),
+        bounds=Bounds(0, upper),
+        constraints=LinearConstraint(*rows),
         options={"mip_rel_gap": 0.0, **limit},
     )
     if found.status == 2:  # infeasible, which means the same

@@ -92,12 +92,18 @@ class Relaxation:
             return Point(multipliers, np.inf, weights, None, np.zeros(len(weights)))
         chosen = selection.chosen
         value = total + float(weights[chosen].sum())
-        bound = value - self._rounding(multipliers, weights, chosen)
+        bound = value - self.rounding(multipliers, weights, chosen)
+        if bound > len(weights):  # no scaled cost is above 1, so there is no decision
+            bound = np.inf
         served = pairs[chosen[self.neighbours.columns.ravel()[pairs]]] // self.neighbours.width
-        slope = 1.0 - chosen - np.bincount(served, minlength=len(weights))
+        slope = (1.0 - chosen - np.bincount(served, minlength=len(weights))).astype(np.float64)
         counts = [quota.counts(chosen) for quota in self.further]
-        least = tuple(quota.limits[0] - count for quota, count in zip(self.further, counts, strict=True))
-        most = tuple(count - quota.limits[1] for quota, count in zip(self.further, counts, strict=True))
+        least = tuple(
+            (quota.limits[0] - count).astype(np.float64) for quota, count in zip(self.further, counts, strict=True)
+        )
+        most = tuple(
+            (count - quota.limits[1]).astype(np.float64) for quota, count in zip(self.further, counts, strict=True)
+        )
         return Point(multipliers, bound, weights, selection, slope, least, most)
 
     def weights(self, multipliers: Multipliers) -> tuple[Vector, NDArray[np.int64], float]:
@@ -124,7 +130,7 @@ class Relaxation:
         starts = np.searchsorted(columns, columns)
         return np.sort(pairs[order[np.arange(len(order)) - starts < self.capacities[columns]]])
 
-    def _rounding(self, multipliers: Multipliers, weights: Vector, chosen: NDArray[np.bool_]) -> float:
+    def rounding(self, multipliers: Multipliers, weights: Vector, chosen: NDArray[np.bool_]) -> float:
         """Return more than float64 can have lost: every sum has at most ``terms`` terms, of this total size."""
         terms = 2 * len(weights) + 16 + sum(2 * len(quota.limits[0]) for quota in self.further)
         size = 2 * float(np.abs(multipliers.units).sum())

@@ -6,6 +6,7 @@ relaxation of this choice is whole, and its dual thresholds say what forcing a u
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,19 +119,17 @@ def any_selection(problem: Representatives, weights: Vector) -> Indices | None:
 def _by_programme(problem: Representatives, weights: Vector) -> Indices | None:
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    units = np.arange(problem.size)
-    matrices, lows, highs = (
-        [np.ones((1, problem.size))],
-        [[1.0 if problem.at_most else problem.n_kept]],
-        [[problem.n_kept]],
-    )
+    least = 1 if problem.at_most else problem.n_kept
+    matrices = [np.ones((1, problem.size))]
+    lows, highs = [np.array([least])], [np.array([problem.n_kept])]
     for quota in problem.quotas:
         matrix = np.zeros((len(quota.limits[0]), problem.size))
-        matrix[quota.labels, units] = 1.0
+        matrix[quota.labels, np.arange(problem.size)] = 1.0
         matrices.append(matrix)
         lows.append(quota.limits[0])
         highs.append(quota.limits[1])
-    limits = LinearConstraint(np.concatenate(matrices), np.concatenate(lows), np.concatenate(highs))
+    rows: Any = (np.concatenate(matrices), np.concatenate(lows), np.concatenate(highs))
+    upper: Any = problem.keepable.astype(np.float64)
     objective = np.where(problem.keepable, weights, 0.0)
-    found = milp(objective, integrality=1, bounds=Bounds(0, problem.keepable.astype(float)), constraints=limits)
+    found = milp(objective, integrality=1, bounds=Bounds(0, upper), constraints=LinearConstraint(*rows))
     return None if found.x is None else np.flatnonzero(found.x > 0.5)
