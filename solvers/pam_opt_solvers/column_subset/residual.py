@@ -12,11 +12,8 @@ References
 """
 
 import numpy as np
-from scipy.linalg import get_blas_funcs
 
 from pam_opt_solvers.problems.scaled_gram import Matrix, ScaledGram, Vector
-
-_symv, _gemm = get_blas_funcs(("symv", "gemm"), dtype=np.float64)
 
 BLOCK = 64
 """Rank-one terms that are kept apart; more of them cost more per product, fewer cost more matrix-matrix products."""
@@ -30,6 +27,9 @@ class Residual:
 
     def __init__(self, scaled: ScaledGram, explained: Matrix | None = None) -> None:
         """Start from what units explain, the ``(rank, n)`` factor of ``ScaledGram.explained``; default: nothing."""
+        from scipy.linalg import get_blas_funcs  # here, as the table of solvers imports this module
+
+        self._symv, self._gemm = get_blas_funcs(("symv", "gemm"), dtype=np.float64)
         self.importance = scaled.importance
         self.ridge = scaled.ridge
         self.initial = scaled.gram.diagonal()
@@ -71,7 +71,7 @@ class Residual:
     def times(self, vector: Vector) -> Vector:
         """Return R times a vector, reading one triangle of the base."""
         terms = self._terms[: self._count]
-        product = _symv(1.0, self._base.T, vector, lower=1)
+        product = self._symv(1.0, self._base.T, vector, lower=1)
         return product - (self._signs[: self._count] * (terms @ vector)) @ terms
 
     def keep(self, unit: int) -> None:
@@ -97,7 +97,7 @@ class Residual:
             self._base = self._base.copy()
         terms = self._terms[: self._count]
         signed = terms * self._signs[: self._count, None]
-        _gemm(-1.0, terms.T, signed.T, beta=1.0, c=self._base.T, trans_b=1, overwrite_c=1)
+        self._gemm(-1.0, terms.T, signed.T, beta=1.0, c=self._base.T, trans_b=1, overwrite_c=1)
         self._count = 0
         self.variances = self._base.diagonal().copy()
         self._restart()

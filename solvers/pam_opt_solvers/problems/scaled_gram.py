@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import get_lapack_funcs, solve_triangular
 
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.checks import LARGEST
@@ -18,8 +17,6 @@ from pam_opt_solvers.problems.checks import LARGEST
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Indices = NDArray[np.int64]
-
-_potrf, _pstrf = get_lapack_funcs(("potrf", "pstrf"), dtype=np.float64)
 
 ASYMMETRY = 1e-6
 """Largest part of sqrt(gram[u, u] gram[v, v]) by which gram[u, v] and gram[v, u] may differ; they are averaged."""
@@ -75,7 +72,10 @@ class ScaledGram:
             return kept, self.gram[:0]
         inner = self.gram[np.ix_(kept, kept)]
         inner[np.diag_indices(len(kept))] += self.ridge[kept]
-        factor, pivots, rank, _ = _pstrf(inner, tol=self.resolution, lower=1)
+        from scipy.linalg import get_lapack_funcs, solve_triangular  # here, as the package itself must stay light
+
+        (pstrf,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
+        factor, pivots, rank, _ = pstrf(inner, tol=self.resolution, lower=1)
         basis = kept[pivots[:rank] - 1]
         if not rank:
             return basis, self.gram[:0]
@@ -188,10 +188,13 @@ def _least_lift(gram: Matrix, scaled: Matrix) -> float:
 
 def _definite(scaled: Matrix, lift: float) -> bool:
     """Return whether the Cholesky factorisation of the lifted matrix exists; constant units get a variance of 1."""
+    from scipy.linalg import get_lapack_funcs
+
+    (potrf,) = get_lapack_funcs(("potrf",), dtype=np.float64)
     raised = scaled.copy()
     diagonal = scaled.diagonal()
     raised[np.diag_indices(len(raised))] = np.where(diagonal > 0, diagonal * (1 + lift), 1.0)
-    return len(raised) == 0 or _potrf(raised.T, lower=1, overwrite_a=1)[1] == 0
+    return len(raised) == 0 or potrf(raised.T, lower=1, overwrite_a=1)[1] == 0
 
 
 def _importances(variances: Vector, weights: Vector, exponents: NDArray[np.int64]) -> tuple[Vector, int]:
