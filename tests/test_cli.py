@@ -89,7 +89,7 @@ def test_solve_prints_what_is_proven(command, tmp_path, options):
     code, printed, error = command("solve", write_instance(tmp_path), *options)
     assert (code, error) == (0, "")
     assert "value 3" in printed
-    assert "pairs 2" in printed
+    assert "2 pairs" in printed
     assert "Optimal: proven that no decision is better." in printed
 
 

@@ -9,10 +9,11 @@
 from pam_opt_solvers.api import solve
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.problems import Feature, Pairing, Problem, load_problem
 from pam_opt_solvers.registry import SolverInfo, available
-from pam_opt_solvers.solution import Run, Solution, Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.solution import Run, Solution
+from pam_opt_solvers.solver import Solver
 
 __all__ = [
     "Feature",
@@ -20,6 +21,7 @@ __all__ = [
     "Outcome",
     "Pairing",
     "PamOptError",
+    "Problem",
     "ProblemError",
     "Run",
     "Solution",
@@ -30,5 +32,6 @@ __all__ = [
     "SolverUnsuitable",
     "Status",
     "available",
+    "load_problem",
     "solve",
 ]

@@ -4,21 +4,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pam_opt_solvers.automatic import automatic
 from pam_opt_solvers.errors import ProblemError, SolverNotFound
 from pam_opt_solvers.judge import judge
 from pam_opt_solvers.limited import compute_limited
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.problems.pairing import Feature, Pairing
-from pam_opt_solvers.registry import load, place_of, usable
-from pam_opt_solvers.solution import Run, Solution, Status
-from pam_opt_solvers.solver import Outcome, Solver, settled
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.problems import Problem
+from pam_opt_solvers.registry import load_place, place_of, usable
+from pam_opt_solvers.solution import Run, Solution
+from pam_opt_solvers.solver import Solver
 
 IN_PROCESS_PART = 0.5
 """A run whose safe estimate is below this part of its limit stays in this process."""
 
 
 def solve(
-    problem: Pairing,
+    problem: Problem,
     solver: str = "auto",
     *,
     time_limit: float | None = None,
@@ -26,7 +28,7 @@ def solve(
     threads: int = 1,
     options: Mapping[str, str] | None = None,
 ) -> Solution:
-    """Solve a pairing and say what is proven of the result.
+    """Solve a problem of any kind and say what is proven of the result.
 
     Parameters
     ----------
@@ -51,29 +53,21 @@ def solve(
     >>> solution.value, solution.status.name
     (3.0, 'OPTIMAL')
     """
-    if not isinstance(problem, Pairing):
-        raise ProblemError(f"solve() takes a Pairing, not {type(problem).__name__}; wrap a cost matrix: Pairing(cost)")
+    if not isinstance(problem, Problem):
+        raise ProblemError(f"solve() takes a problem, not {type(problem).__name__}; wrap a cost matrix: Pairing(cost)")
     if not isinstance(solver, str):
         raise SolverNotFound(f"solver must be a name, not {solver!r}; see pam_opt_solvers.available()")
-    name, why = (solver, "") if solver != "auto" else _automatic(problem)
+    name, why = (solver, "") if solver != "auto" else automatic(problem)
     name, _, engine = name.partition(":")
-    chosen = load(name)()
+    place = place_of(name, problem.kind)
+    chosen = load_place(place)()
     asked = Options(time_limit, seed, threads, {} if options is None else options)
     asked = _resolved(chosen, asked, engine)
-    _require(chosen)
+    _require(chosen, problem.kind)
     if chosen.unsupported(problem):
-        chosen.refuse(problem, usable())
-    outcome = settled(problem) or _compute(chosen, place_of(name), problem, asked)
+        chosen.refuse(problem, usable(problem.kind))
+    outcome = problem.settled() or _compute(chosen, place, problem, asked)
     return judge(problem, outcome, _record(chosen, asked, outcome, why))
-
-
-def _automatic(problem: Pairing) -> tuple[str, str]:
-    if Feature.FIXED_COUNT in problem.features:
-        return (
-            "hungarian",
-            "auto: hungarian, exact in polynomial time; the fixed count becomes dummy rows and columns",
-        )
-    return "hungarian", "auto: hungarian, exact in polynomial time and the fastest here"
 
 
 def _resolved(solver: Solver[Any], asked: Options, engine: str) -> Options:
@@ -89,13 +83,13 @@ def _engine(solver: Solver[Any], engine: str) -> dict[str, str]:
     return {next(iter(solver.settings)): engine}
 
 
-def _require(solver: Solver[Any]) -> None:
+def _require(solver: Solver[Any], kind: str) -> None:
     if solver.missing():
-        ready = ", ".join(other.name for other in usable())
+        ready = ", ".join(other.name for other in usable(kind))
         raise SolverNotFound(f"solver '{solver.name}' {solver.missing()}; ready to run: {ready}")
 
 
-def _compute(solver: Solver[Any], place: str, problem: Pairing, options: Options) -> Outcome:
+def _compute(solver: Solver[Any], place: str, problem: Problem, options: Options) -> Outcome:
     if options.time_limit is None or solver.worst_seconds(problem) <= IN_PROCESS_PART * options.time_limit:
         solver.warm_up()
         return solver.compute(problem, options)

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.errors import SolverFailed
-from pam_opt_solvers.problems.pairing import Pairing
-from pam_opt_solvers.reduction import feasible
-from pam_opt_solvers.solution import Run, Solution, Status, relative_gap
-from pam_opt_solvers.solver import Outcome
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.problems.problem import Problem
+from pam_opt_solvers.solution import Run, Solution, relative_gap
 
 TOLERANCE = 1e-6
 """A decision counts as optimal if rounding can hide no more than this part of the magnitudes it sums,"""
@@ -21,7 +20,7 @@ SMALL = 1e-6
 """The second test is tried on decisions below this part of the largest magnitude; it reads the whole matrix."""
 
 
-def judge(problem: Pairing, outcome: Outcome, run: Run) -> Solution:
+def judge(problem: Problem, outcome: Outcome, run: Run) -> Solution:
     """Build the solution of an outcome, and refuse one that does not satisfy its problem.
 
     Raises
@@ -29,37 +28,36 @@ def judge(problem: Pairing, outcome: Outcome, run: Run) -> Solution:
     SolverFailed
         if the decision is missing, superfluous or invalid
     """
-    needs_pairs = outcome.status in (Status.OPTIMAL, Status.FEASIBLE, Status.ROUNDED, Status.TIME_LIMIT)
-    if needs_pairs != (outcome.pairs is not None):
-        raise SolverFailed(f"solver '{run.solver}' reports {outcome.status.name} and pairs {outcome.pairs!r}")
-    if outcome.pairs is None:
+    if outcome.status.decided != (outcome.decision is not None):
+        raise SolverFailed(f"solver '{run.solver}' reports {outcome.status.name} and decision {outcome.decision!r}")
+    if outcome.decision is None:
         return _without_decision(problem, outcome, run)
-    solution = _with_decision(problem, outcome, _by_row(problem, outcome.pairs, run), run)
+    solution = _with_decision(problem, outcome, _canonical(problem, outcome.decision, run), run)
     solution.check()
     return solution
 
 
-def _without_decision(problem: Pairing, outcome: Outcome, run: Run) -> Solution:
+def _without_decision(problem: Problem, outcome: Outcome, run: Run) -> Solution:
     infeasible = outcome.status is Status.INFEASIBLE
-    if infeasible and feasible(problem):
+    if infeasible and problem.certainly_feasible():
         raise SolverFailed(f"solver '{run.solver}' calls {problem!r} infeasible, which it is not; use another")
     bound = math.inf if infeasible else max(outcome.bound, problem.trivial_bound())
     seconds = outcome.build_seconds, outcome.solve_seconds
-    return Solution(problem, None, outcome.status, math.nan, bound, math.nan, *seconds, run)
+    return Solution(problem, None, outcome.status, math.nan, bound, math.nan, *seconds, run, outcome.trajectory)
 
 
-def _with_decision(problem: Pairing, outcome: Outcome, pairs: NDArray[np.int64], run: Run) -> Solution:
-    value = problem.value(pairs)
-    status, bound = _proof(problem, outcome, pairs, value)
+def _with_decision(problem: Problem, outcome: Outcome, decision: NDArray[np.int64], run: Run) -> Solution:
+    value = problem.value(decision)
+    status, bound = _proof(problem, outcome, decision, value)
     gap = 0.0 if status is Status.OPTIMAL else relative_gap(value, bound)
     seconds = outcome.build_seconds, outcome.solve_seconds
-    return Solution(problem, pairs, status, value, bound, gap, *seconds, run)
+    return Solution(problem, decision, status, value, bound, gap, *seconds, run, outcome.trajectory)
 
 
-def _proof(problem: Pairing, outcome: Outcome, pairs: NDArray[np.int64], value: float) -> tuple[Status, float]:
+def _proof(problem: Problem, outcome: Outcome, decision: NDArray[np.int64], value: float) -> tuple[Status, float]:
     if outcome.status is Status.OPTIMAL:
-        float_error = problem.float_error(problem.most_pairs)
-        size = math.fsum(abs(problem.terms(pairs)))
+        float_error = problem.float_error()
+        size = math.fsum(abs(problem.terms(decision)))
         if outcome.error + float_error <= max(TOLERANCE * size, _least_visible(problem, size)):
             return Status.OPTIMAL, value - outcome.error
         proven, otherwise = value - outcome.error - float_error, Status.ROUNDED
@@ -70,19 +68,18 @@ def _proof(problem: Pairing, outcome: Outcome, pairs: NDArray[np.int64], value: 
     return (Status.OPTIMAL, value) if bound == value else (otherwise, bound)
 
 
-def _least_visible(problem: Pairing, size: float) -> float:
+def _least_visible(problem: Problem, size: float) -> float:
     """Return an error too small to hide a single cost; decisions that cost nothing leave no other yardstick."""
     if size > SMALL * problem.magnitude:
         return 0.0
-    magnitudes = abs(problem.cost)
+    magnitudes = problem.magnitudes()
     return VISIBLE * float(magnitudes.min(where=magnitudes > 0, initial=math.inf))
 
 
-def _by_row(problem: Pairing, pairs: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-    broken = problem.violations(pairs)
+def _canonical(problem: Problem, decision: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+    broken = problem.violations(decision)
     if broken:
         raise SolverFailed(f"solver '{run.solver}' returned no decision of {problem!r}: " + "; ".join(broken))
-    ordered = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
-    ordered = ordered[np.argsort(ordered[:, 0])]
+    ordered = problem.normalise(decision)
     ordered.flags.writeable = False
     return ordered

@@ -21,9 +21,9 @@ import numpy as np
 from pam_opt_solvers import errors
 from pam_opt_solvers.errors import PamOptError, SolverFailed
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.problems.pairing import Pairing
-from pam_opt_solvers.solution import Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.problems import Problem
+from pam_opt_solvers.solver import Solver
 
 GRACE_SECONDS = 0.5
 """Time after the limit in which a backend that keeps limits itself may still hand over what it has."""
@@ -34,7 +34,7 @@ START_SECONDS = 120.0
 _POLL_SECONDS = 0.004
 
 
-def compute_limited(solver: Solver[Any], place: str, problem: Pairing, options: Options) -> Outcome:
+def compute_limited(solver: Solver[Any], place: str, problem: Problem, options: Options) -> Outcome:
     """Compute as ``Solver.compute`` does, in a process that is ended at the limit plus the grace.
 
     Parameters
@@ -132,6 +132,6 @@ def _error_class(name: str) -> type[PamOptError]:
 
 
 def _outcome(answer: Mapping[str, Any]) -> Outcome:
-    pairs = answer["pairs"]
-    array = None if pairs is None else np.array(pairs, np.int64).reshape(-1, 2)
-    return Outcome(**{**answer, "status": Status[answer["status"]], "pairs": array})
+    decision = None if answer["decision"] is None else np.array(answer["decision"], np.int64)
+    trajectory = tuple((second, value, bound) for second, value, bound in answer["trajectory"])
+    return Outcome(**{**answer, "status": Status[answer["status"]], "decision": decision, "trajectory": trajectory})

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pam_opt_solvers.errors import SolverNotFound
+from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.problems.pairing import Pairing
-from pam_opt_solvers.reduction import Scaled, arcs, feasible, has_total, line_bounds, lines_of, scaled
-from pam_opt_solvers.solution import Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.problems import Problem
+from pam_opt_solvers.program_solver import Model, ProgramSolver
+from pam_opt_solvers.scaling import Scaling
 
 BITS = 10
 """Costs are scaled to below 2**10: CBC reads 12 digits from a text file and works to absolute tolerances."""
@@ -26,57 +26,73 @@ INCREMENT = 1e-5
 
 
 @dataclass(frozen=True)
-class Model:
-    """The backend's model, its variables, the pair (a, 2) of each, and the scaling."""
-
+class _Native:
     model: Any
     variables: list[Any]
-    pairs: NDArray[np.int64]
-    scaling: Scaled
 
 
-class Pulp(Solver[Model]):
-    """Solve the assignment programme with CBC through PuLP."""
+class Pulp(ProgramSolver):
+    """Solve the programme with CBC through PuLP."""
 
     name = "pulp"
     backend = "pulp"
     distribution = "PuLP"
-    exact = True
     description = "exact; integer programme by CBC through PuLP, for small problems"
-    stops_itself = True
     repeatable_under_limit = False
     uses_threads = True
 
-    def _build(self, problem: Pairing, options: Options) -> Model:
+    def _scale(self, program: IntegerProgram) -> Scaling:
+        return program.scaled(BITS)
+
+    def _write(self, program: IntegerProgram, scaling: Scaling, options: Options) -> _Native:
         import pulp
 
-        rows, columns, weights = arcs(problem)
-        scaling = scaled(problem, weights, BITS)
-        model = pulp.LpProblem("pairing", pulp.LpMinimize)
-        keyed = model.add_variable_dicts("x", range(len(weights)), cat="Binary")
-        variables = [keyed[arc] for arc in range(len(weights))]
+        model = pulp.LpProblem("pam_opt", pulp.LpMinimize)
+        variables = _variables(model, program)
         model += pulp.lpDot(scaling.values.tolist(), variables)
-        lines = lines_of(rows, problem.shape[0]) + lines_of(columns, problem.shape[1])
-        if has_total(problem):
-            lines.append(list(range(len(weights))))
-        for members, low, high in zip(lines, *line_bounds(problem), strict=True):
-            count = pulp.lpSum(variables[arc] for arc in members)
-            if members:
-                model += count == high if low == high else count <= high
-        return Model(model, variables, np.column_stack([rows, columns]), scaling)
+        matrix, lows, highs = program.scaled_rows
+        for row, (low, high) in enumerate(zip(lows.tolist(), highs.tolist(), strict=True)):
+            part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            if part.start == part.stop:
+                if not low <= 0 <= high:
+                    model += pulp.lpSum(variables[:1]) <= -1  # a row of nothing that wants something
+                continue
+            total = pulp.lpDot(matrix.data[part].tolist(), [variables[v] for v in matrix.indices[part]])
+            if low == high:
+                model += total == high
+                continue
+            if np.isfinite(high):
+                model += total <= high
+            if np.isfinite(low):
+                model += total >= low
+        return _Native(model, variables)
 
-    def _run(self, model: Model, problem: Pairing, options: Options) -> Outcome:
-        status = _status(model.model, model.model.solve(_cbc(options)))
-        if status is Status.INFEASIBLE and options.time_limit is not None and feasible(problem):
+    def _run(self, model: Model, problem: Problem, options: Options) -> Outcome:
+        native = model.native
+        status = _status(native.model, native.model.solve(_cbc(options)))
+        if status is Status.INFEASIBLE and options.time_limit is not None and problem.certainly_feasible():
             status = Status.TIME_LIMIT_EMPTY  # what CBC calls infeasible if the limit ends its first relaxation
-        if status in (Status.INFEASIBLE, Status.TIME_LIMIT_EMPTY):
+        if status is Status.INFEASIBLE:
+            return self.infeasible(model)
+        if status is Status.TIME_LIMIT_EMPTY:
             return Outcome(status)
-        values = np.array([variable.value() or 0.0 for variable in model.variables])
-        pairs = model.pairs[values > 0.5]
-        if status is Status.TIME_LIMIT and problem.violations(pairs):
+        decision = model.decision([variable.value() or 0.0 for variable in native.variables])
+        if status is Status.TIME_LIMIT and problem.violations(decision):
             return Outcome(Status.TIME_LIMIT_EMPTY)  # the limit left a fractional point
-        error = model.scaling.tolerated(TOLERANCE) + float(np.ldexp(INCREMENT, -model.scaling.exponent))
-        return Outcome(status, pairs, error=error)
+        return Outcome(status, decision, error=model.scaling.tolerated(TOLERANCE, INCREMENT))
+
+
+def _variables(model: Any, program: IntegerProgram) -> list[Any]:
+    """Add the variables kind by kind: binary, whole, continuous; upper bounds differ among the last two."""
+    binary = program.integer & (program.upper == 1)
+    keyed = model.add_variable_dicts("b", np.flatnonzero(binary).tolist(), cat="Binary")
+    for upper in np.unique(program.upper[~binary]):
+        for whole, cat in ((True, "Integer"), (False, "Continuous")):
+            chosen = ~binary & (program.upper == upper) & (program.integer == whole)
+            name = f"{cat[0].lower()}{upper:g}".replace("+", "")
+            indices = np.flatnonzero(chosen).tolist()
+            keyed |= model.add_variable_dicts(name, indices, lowBound=0, upBound=float(upper), cat=cat)
+    return [keyed[index] for index in range(len(program.upper))]
 
 
 def _cbc(options: Options) -> Any:

@@ -1,7 +1,7 @@
-"""The table of solvers: ours below, and those that other packages announce as entry points.
+"""The table of solvers: ours below, by kind of problem, and those that other packages announce as entry points.
 
-A new solver of ours is one file and one line here. An outsider's is one class and, in its
-``pyproject.toml``::
+A new solver of ours is one file and one line here. An outsider's is one class, which says in ``takes`` what kinds
+of problems it solves, and in its ``pyproject.toml``::
 
     [project.entry-points."pam_opt.solvers"]
     my_solver = "my_package.my_module:MySolver"
@@ -14,22 +14,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from pam_opt_solvers.errors import PamOptError, SolverFailed, SolverNotFound
-from pam_opt_solvers.problems.pairing import Feature
+from pam_opt_solvers.problems import LINEAR, PROBLEMS, Feature
 from pam_opt_solvers.solver import Solver
 
 GROUP = "pam_opt.solvers"
 
-BUILT_IN = {
-    "hungarian": "pam_opt_solvers.hungarian:Hungarian",
-    "min_cost_flow": "pam_opt_solvers.min_cost_flow:MinCostFlow",
-    "ortools_assignment": "pam_opt_solvers.ortools_assignment:OrtoolsAssignment",
+PROGRAMS = {
     "cp_sat": "pam_opt_solvers.cp_sat:CpSat",
     "math_opt": "pam_opt_solvers.math_opt:MathOpt",
     "pulp": "pam_opt_solvers.pulp_:Pulp",
-    "networkx": "pam_opt_solvers.networkx_:Networkx",
-    "greedy": "pam_opt_solvers.greedy:Greedy",
-    "random": "pam_opt_solvers.random_:Random",
+    "scipy_milp": "pam_opt_solvers.scipy_milp:ScipyMilp",
 }
+"""Backends of integer programming: they take every kind of problem in ``LINEAR``."""
+
+METHODS: dict[str, dict[str, str]] = {
+    "pairing": {
+        "hungarian": "pam_opt_solvers.pairing.hungarian:Hungarian",
+        "min_cost_flow": "pam_opt_solvers.pairing.min_cost_flow:MinCostFlow",
+        "ortools_assignment": "pam_opt_solvers.pairing.ortools_assignment:OrtoolsAssignment",
+        "networkx": "pam_opt_solvers.pairing.networkx_:Networkx",
+        "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
+        "random": "pam_opt_solvers.pairing.random_:Random",
+    },
+}
+"""Methods of one kind of problem each."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class SolverInfo:
 
     Parameters
     ----------
+    problem : kind of problem that it solves
     name : what to pass as ``solver``
     available : whether it can run here
     reason : why not, with the remedy; empty if available
@@ -48,6 +57,7 @@ class SolverInfo:
     engines : values of its first setting, to be written ``name:engine``; empty for most
     """
 
+    problem: str
     name: str
     available: bool
     reason: str
@@ -59,35 +69,55 @@ class SolverInfo:
     engines: tuple[str, ...] = ()
 
 
-def places() -> dict[str, str]:
-    """Return ``module:Class`` of every solver by name; ours come first and cannot be replaced."""
+def built_in(kind: str) -> dict[str, str]:
+    """Return ``module:Class`` of our solvers for a kind of problem, by name."""
+    return METHODS.get(kind, {}) | (PROGRAMS if kind in LINEAR else {})
+
+
+def places(kind: str) -> dict[str, str]:
+    """Return ``module:Class`` of every solver for a kind of problem; ours come first and cannot be replaced.
+
+    An outsider's that does not load is listed for pairings, so that its user learns why.
+    """
+    ours = built_in(kind)
     outside = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=GROUP)}
-    return BUILT_IN | {name: place for name, place in outside.items() if name not in BUILT_IN}
+    return ours | {name: place for name, place in outside.items() if name not in ours and _takes(place, kind)}
 
 
-def place_of(name: str) -> str:
-    """Return ``module:Class`` of the solver called ``name``, or raise ``SolverNotFound`` listing close names."""
-    if name in BUILT_IN:  # without reading what every installed package announces
-        return BUILT_IN[name]
-    known = places()
+def _takes(place: str, kind: str) -> bool:
+    try:
+        return kind in load_place(place).takes
+    except SolverFailed:
+        return kind == "pairing"
+
+
+def place_of(name: str, kind: str) -> str:
+    """Return ``module:Class`` of a solver for a kind of problem, or raise ``SolverNotFound`` listing close names."""
+    ours = built_in(kind)
+    if name in ours:  # without reading what every installed package announces
+        return ours[name]
+    known = places(kind)
     if name not in known:
+        others = [other for other in PROBLEMS if other != kind and name in places(other)]
+        elsewhere = f"it solves {', '.join(others)}, not {kind}; " if others else ""
         close = difflib.get_close_matches(name, [*known, "auto"], cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-        raise SolverNotFound(f"no solver is called {name!r}; {hint}Solvers: auto, {', '.join(known)}")
+        hint = f"did you mean {' or '.join(map(repr, close))}? " if close and not others else ""
+        subject = f"'{name}' is no solver of {kind}: " if others else f"no solver is called {name!r}; "
+        raise SolverNotFound(f"{subject}{elsewhere}{hint}Solvers of {kind}: auto, {', '.join(known)}")
     return known[name]
 
 
-def load(name: str) -> type[Solver[Any]]:
-    """Return the class of the solver called ``name``.
+def load(name: str, kind: str) -> type[Solver[Any]]:
+    """Return the class of the solver called ``name`` for a kind of problem.
 
     Raises
     ------
     SolverNotFound
-        if no solver has that name; close ones are listed
+        if no solver of that kind has the name; close ones are listed
     SolverFailed
         if another package announces it and its module does not load
     """
-    return load_place(place_of(name))
+    return load_place(place_of(name, kind))
 
 
 def load_place(place: str) -> type[Solver[Any]]:
@@ -102,22 +132,27 @@ def load_place(place: str) -> type[Solver[Any]]:
     return found
 
 
-def available() -> tuple[SolverInfo, ...]:
-    """Return the table of all solvers, those that cannot run here included, without importing any backend."""
-    return tuple(_info(name) for name in places())
+def available(kind: str | None = None) -> tuple[SolverInfo, ...]:
+    """Return the table of the solvers of one kind of problem, or of all, without importing any backend.
+
+    Those that cannot run here are included.
+    """
+    kinds = PROBLEMS if kind is None else [kind]
+    return tuple(_info(name, each) for each in kinds for name in places(each))
 
 
-def usable() -> tuple[type[Solver[Any]], ...]:
-    """Return the classes of all solvers that can run here."""
-    return tuple(load(info.name) for info in available() if info.available)
+def usable(kind: str) -> tuple[type[Solver[Any]], ...]:
+    """Return the classes of all solvers of a kind that can run here."""
+    return tuple(load(info.name, kind) for info in available(kind) if info.available)
 
 
-def _info(name: str) -> SolverInfo:
+def _info(name: str, kind: str) -> SolverInfo:
     try:
-        solver = load(name)
+        solver = load(name, kind)
     except PamOptError as err:
-        return SolverInfo(name, False, str(err))
+        return SolverInfo(kind, name, False, str(err))
     return SolverInfo(
+        problem=kind,
         name=name,
         available=not solver.missing(),
         reason=solver.missing(),

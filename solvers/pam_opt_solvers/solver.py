@@ -13,48 +13,22 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.problems.pairing import Feature, Pairing
-from pam_opt_solvers.solution import Status
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.problems import Feature
 
 ModelT = TypeVar("ModelT")
 
 ALL_FEATURES = frozenset(Feature)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What an adapter found.
-
-    Parameters
-    ----------
-    status : OPTIMAL also where integer rounding may hide a better decision; say how much in ``error``
-    pairs : (k, 2) integers in any order; ``None`` = no decision
-    bound : the backend's own lower bound, if it stopped early
-    error : how much better than ``pairs`` the optimum may be because of scaling to integers or of tolerances
-    note : for the run record
-    build_seconds, solve_seconds : filled in by the base class
-    """
-
-    status: Status
-    pairs: NDArray[np.int64] | None = None
-    bound: float = -math.inf
-    error: float = 0.0
-    note: str = ""
-    build_seconds: float = 0.0
-    solve_seconds: float = 0.0
-
-
 class Solver(ABC, Generic[ModelT]):
-    """Solve ``Pairing`` problems by one method.
+    """Solve problems of some kinds by one method.
 
     Attributes
     ----------
@@ -63,7 +37,8 @@ class Solver(ABC, Generic[ModelT]):
     distribution : the installable name of that package, where it differs
     module : what to import before the clock starts; default ``backend``
     exact : whether it proves optimality and infeasibility
-    features : what it can take
+    takes : kinds of problems it solves
+    features : what they may ask of it
     description : one line for the table
     settings : its own settings: name to permitted values, the default first; ``solver:value`` sets the first
         setting
@@ -77,6 +52,7 @@ class Solver(ABC, Generic[ModelT]):
     distribution: ClassVar[str | None] = None
     module: ClassVar[str | None] = None
     exact: ClassVar[bool]
+    takes: ClassVar[frozenset[str]] = frozenset({"pairing"})
     features: ClassVar[frozenset[Feature]] = ALL_FEATURES
     description: ClassVar[str]
     settings: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
@@ -85,14 +61,14 @@ class Solver(ABC, Generic[ModelT]):
     uses_threads: ClassVar[bool] = False
 
     @abstractmethod
-    def _build(self, problem: Pairing, options: Options) -> ModelT:
-        """Write the backend's model. The problem permits a pair and has a non-empty matrix."""
+    def _build(self, problem: Any, options: Options) -> ModelT:
+        """Write the backend's model. The problem has a choice to make."""
 
     @abstractmethod
-    def _run(self, model: ModelT, problem: Pairing, options: Options) -> Outcome:
+    def _run(self, model: ModelT, problem: Any, options: Options) -> Outcome:
         """Solve the model within ``options.time_limit``, the seconds that building has left."""
 
-    def worst_seconds(self, problem: Pairing) -> float:
+    def worst_seconds(self, problem: Any) -> float:
         """Return a safe upper estimate of the run; one well inside its limit needs no process of its own."""
         return math.inf
 
@@ -109,15 +85,15 @@ class Solver(ABC, Generic[ModelT]):
         """Return the version of the installed backend, or of this package for solvers without one."""
         return _version(cls.distribution or cls.backend or "pam-opt")
 
-    def unsupported(self, problem: Pairing) -> frozenset[Feature]:
+    def unsupported(self, problem: Any) -> frozenset[Feature]:
         """Return what the problem asks and the solver cannot do."""
         return problem.features - self.features
 
-    def refuse(self, problem: Pairing, others: Iterable[type["Solver[Any]"]] = ()) -> None:
+    def refuse(self, problem: Any, others: Iterable[type["Solver[Any]"]] = ()) -> None:
         """Raise ``SolverUnsuitable``, naming those of ``others`` that could, before anything is built."""
         lacking = self.unsupported(problem)
         if lacking:
-            could = sorted(other.name for other in others if problem.features <= other.features)
+            could = sorted({other.name for other in others if problem.features <= other.features})
             asked = ", ".join(sorted(feature.value for feature in lacking))
             remedy = f"these can: {', '.join(could)}" if could else "no available solver can"
             raise SolverUnsuitable(f"solver '{self.name}' does not support {asked}; {remedy}")
@@ -146,7 +122,7 @@ class Solver(ABC, Generic[ModelT]):
         except (ImportError, OSError) as err:
             raise SolverFailed(f"solver '{self.name}' cannot import '{module}': {err}{_highspy_hint()}") from err
 
-    def compute(self, problem: Pairing, options: Options) -> Outcome:
+    def compute(self, problem: Any, options: Options) -> Outcome:
         """Build and run in this process, timed apart; backend errors become ``SolverFailed``."""
         started = time.perf_counter()
         try:
@@ -166,18 +142,6 @@ class Solver(ABC, Generic[ModelT]):
             raise SolverFailed(f"{where}: {type(first).__name__}: {first}; another solver may take it") from err
         done = time.perf_counter()
         return replace(outcome, build_seconds=built - started, solve_seconds=done - built)
-
-
-def settled(problem: Pairing) -> Outcome | None:
-    """Return the outcome of a problem without a choice: no pair permitted, wanted or worth making.
-
-    So no backend ever meets an empty model.
-    """
-    if problem.most_pairs == 0 or (problem.required is None and problem.weights.min() >= 0):
-        return Outcome(Status.OPTIMAL, np.zeros((0, 2), np.int64), note="nothing to decide")
-    if Feature.FORBIDDEN in problem.features and problem.trivial_bound() == math.inf:
-        return Outcome(Status.INFEASIBLE, note="too few rows or columns have a permitted pair")
-    return None
 
 
 @functools.cache

@@ -10,9 +10,9 @@ from typing import Any
 
 from pam_opt_solvers.errors import PamOptError
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.problems.pairing import Pairing
+from pam_opt_solvers.outcome import Outcome
+from pam_opt_solvers.problems import load_problem
 from pam_opt_solvers.registry import load_place
-from pam_opt_solvers.solver import Outcome
 
 _ORPHAN_SECONDS = 5.0
 """How long after its limit the process ends itself if nobody is left to end it."""
@@ -32,7 +32,7 @@ def _solve(folder: Path) -> Outcome:
     options = Options(**request["options"])
     solver = load_place(request["place"])()
     solver.warm_up()
-    problem = Pairing.load(folder / "problem.npz")
+    problem = load_problem(folder / "problem.npz")
     _end_if_orphaned(options.time_limit or 0.0)
     _write(folder / "ready", "")
     return solver.compute(problem, options)
@@ -47,8 +47,8 @@ def _end_if_orphaned(limit: float) -> None:
 
 def _as_plain(outcome: Outcome) -> dict[str, Any]:
     plain = {item.name: getattr(outcome, item.name) for item in fields(outcome)}
-    pairs = None if outcome.pairs is None else outcome.pairs.tolist()
-    return plain | {"status": outcome.status.name, "pairs": pairs}
+    decision = None if outcome.decision is None else outcome.decision.tolist()
+    return plain | {"status": outcome.status.name, "decision": decision}
 
 
 def _write(path: Path, text: str) -> None:

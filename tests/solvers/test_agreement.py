@@ -12,7 +12,7 @@ from pam_opt_solvers import Pairing, Status, available, solve
 
 SEEDS = st.integers(0, 2**32 - 1)
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-READY = {info.name for info in available() if info.available}
+READY = {info.name for info in available("pairing") if info.available}
 FAST = sorted({"hungarian", "min_cost_flow", "ortools_assignment"} & READY)
 SLOW = sorted(
     {"cp_sat", "math_opt:highs", "math_opt:glop", "pulp", "networkx"} & (READY | {"math_opt:highs", "math_opt:glop"})

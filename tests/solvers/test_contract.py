@@ -8,7 +8,7 @@ from pairing_instances import FEASIBLE, INFEASIBLE, SQUARE
 
 from pam_opt_solvers import Feature, Pairing, Status, available, solve
 
-READY = [info for info in available() if info.available]
+READY = [info for info in available("pairing") if info.available]
 NAMES = [name for info in READY for name in ([f"{info.name}:{e}" for e in info.engines] or [info.name])]
 EXACT = {info.name for info in READY if info.exact}
 REPEATABLE = np.random.default_rng(5).random((9, 7))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pairing_instances import random_problem
 
 from pam_opt_solvers import Pairing, Status, solve
-from pam_opt_solvers.greedy import greedy_pairs
+from pam_opt_solvers.pairing.greedy import greedy_pairs
 
 
 def plain_greedy(weights: np.ndarray, ceiling: float) -> list[tuple[int, int]]:

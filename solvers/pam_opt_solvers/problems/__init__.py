@@ -1,5 +1,35 @@
-"""The optimisation problems, one file each."""
+"""The optimisation problems, one file each. A new one is a file and a line in ``PROBLEMS``."""
 
-from pam_opt_solvers.problems.pairing import Feature, Pairing
+import os
 
-__all__ = ["Feature", "Pairing"]
+from pam_opt_solvers.errors import ProblemError
+from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.pairing import Pairing
+from pam_opt_solvers.problems.problem import Problem
+from pam_opt_solvers.problems.storage import read_schema
+
+PROBLEMS: dict[str, type[Problem]] = {
+    Pairing.kind: Pairing,
+}
+"""Kind to class."""
+
+LINEAR = frozenset(kind for kind, made in PROBLEMS.items() if made.integer_program is not Problem.integer_program)
+"""Kinds that can be written as an integer programme."""
+
+
+def load_problem(path: str | os.PathLike[str]) -> Problem:
+    """Read any problem that ``save`` wrote; a file that states no schema is taken for a `Pairing`.
+
+    Raises
+    ------
+    ProblemError
+        for a damaged file or a kind that this version does not know
+    """
+    schema = read_schema(path)
+    known = {problem.schema(): problem for problem in PROBLEMS.values()} | {None: Pairing}
+    if schema not in known:
+        raise ProblemError(f"{path} holds the schema {schema!r}; this version reads {', '.join(filter(None, known))}")
+    return known[schema].load(path)
+
+
+__all__ = ["LINEAR", "PROBLEMS", "Feature", "Pairing", "Problem", "load_problem"]

@@ -1,34 +1,23 @@
 """Pairing: which units of two parents merge, and which stay single at their own cost."""
 
 import math
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pam_opt_solvers.errors import ProblemError
+from pam_opt_solvers.integer_program import IntegerProgram
+from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems.checks import as_count, as_float64, extent
-from pam_opt_solvers.problems.storage import read_npz, write_npz
-
-SCHEMA = "pam_opt.pairing/1"
-
-
-class Feature(Enum):
-    """What a pairing may ask of a solver; the value is what a user reads."""
-
-    OPT_OUT = "units may stay single at a cost"
-    FIXED_COUNT = "a fixed number of pairs below the most possible"
-    FORBIDDEN = "forbidden pairs"
-    RECTANGULAR = "sides of different length"
+from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.problem import Problem
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Pairing:
+class Pairing(Problem):
     """Pair rows with columns at least cost; every row and column is in at most one pair.
 
     Without single costs and without ``n_pairs``, exactly ``min(m, n)`` pairs are made and the rest is single
@@ -60,6 +49,8 @@ class Pairing:
     >>> Pairing(np.array([[1.0, 9.0], [9.0, 2.0]])).value([(0, 0), (1, 1)])
     3.0
     """
+
+    kind: ClassVar[str] = "pairing"
 
     cost: NDArray[np.float64]
     single_rows: NDArray[np.float64] | None = None
@@ -156,18 +147,52 @@ class Pairing:
         singles = [float(np.abs(single).max(initial=0.0)) for single in self._singles_that_matter if single is not None]
         return max(finite, default=0.0) + sum(singles)
 
-    def float_error(self, terms: int) -> float:
-        """Return the worst float64 rounding of a sum of ``terms`` weights."""
-        return 4 * np.finfo(np.float64).eps * terms * self.magnitude
+    @property
+    def most_terms(self) -> int:
+        """The most pairs, for in the reduced form only they are summed."""
+        return self.most_pairs
 
-    def violations(self, pairs: Any) -> tuple[str, ...]:
+    def magnitudes(self) -> NDArray[np.float64]:
+        """Return the magnitudes of all permitted costs."""
+        return np.abs(self.cost[self.cost < np.inf])
+
+    def normalise(self, decision: Any) -> NDArray[np.int64]:
+        """Return the pairs sorted by row."""
+        pairs = np.asarray(decision, dtype=np.int64).reshape(-1, 2)
+        return pairs[np.argsort(pairs[:, 0])]
+
+    def describe(self, decision: NDArray[np.int64]) -> str:
+        """Return the number of pairs in words."""
+        return f"{len(decision)} pair{'s' * (len(decision) != 1)}"
+
+    def settled(self) -> Outcome | None:
+        """Return the outcome where no pair is permitted, wanted or worth making."""
+        if self.most_pairs == 0 or (self.required is None and self.weights.min() >= 0):
+            return Outcome(Status.OPTIMAL, np.zeros((0, 2), np.int64), note="nothing to decide")
+        if Feature.FORBIDDEN in self.features and self.trivial_bound() == math.inf:
+            return Outcome(Status.INFEASIBLE, note="too few rows or columns have a permitted pair")
+        return None
+
+    def certainly_feasible(self) -> bool:
+        """Whether any decision exists, by a largest matching of permitted pairs: ``O(a sqrt(m + n))``."""
+        from pam_opt_solvers.pairing.reduction import feasible
+
+        return feasible(self)
+
+    def integer_program(self) -> IntegerProgram:
+        """Write one variable for each pair worth considering, at most one of them in every row and column."""
+        from pam_opt_solvers.pairing.reduction import assignment_program
+
+        return assignment_program(self)
+
+    def violations(self, decision: Any) -> tuple[str, ...]:
         """List in words what a decision breaks; empty = valid.
 
         Parameters
         ----------
-        pairs : (k, 2) integers, row and column of each pair
+        decision : (k, 2) integers, row and column of each pair
         """
-        array = np.asarray(pairs if np.size(pairs) else np.zeros((0, 2), np.int64))
+        array = np.asarray(decision if np.size(decision) else np.zeros((0, 2), np.int64))
         if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
             return (f"pairs must be (k, 2) integers, not {array.dtype} of shape {array.shape}",)
         outside = (array < 0).any(axis=1) | (array >= np.array(self.shape)).any(axis=1)
@@ -181,30 +206,14 @@ class Pairing:
             found.append(f"{len(array)} pairs instead of exactly {self.required}")
         return tuple(text for text in found if text)
 
-    def check(self, pairs: Any) -> None:
-        """Raise ``ProblemError`` naming everything that a decision breaks."""
-        broken = self.violations(pairs)
-        if broken:
-            raise ProblemError(f"not a decision of {self!r}: " + "; ".join(broken))
-
-    def terms(self, pairs: Any) -> NDArray[np.float64]:
+    def terms(self, decision: Any) -> NDArray[np.float64]:
         """Return every cost that a valid decision pays: its pairs, then single rows, then single columns."""
-        self.check(pairs)
-        array = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+        array = np.asarray(decision, dtype=np.int64).reshape(-1, 2)
         parts = [self.cost[array[:, 0], array[:, 1]]]
         for side, single in enumerate((self.single_rows, self.single_columns)):
             if single is not None:
                 parts.append(np.delete(single, array[:, side]))
         return np.concatenate(parts)
-
-    def value(self, pairs: Any) -> float:
-        """Return the value of a valid decision from the original costs, summed without rounding error.
-
-        Parameters
-        ----------
-        pairs : (k, 2) integers, row and column of each pair
-        """
-        return math.fsum(self.terms(pairs))
 
     def trivial_bound(self) -> float:
         """Return a lower bound on every decision: least weights of the rows, or of the columns if higher.
@@ -222,27 +231,21 @@ class Pairing:
             return math.fsum(np.minimum(least, 0.0))
         return math.fsum(np.sort(least)[: self.required])
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the problem to one ``.npz`` at exactly this path, whole or not at all."""
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the problem as named arrays without objects."""
         fields = {
             "cost": self.cost,
             "single_rows": self.single_rows,
             "single_columns": self.single_columns,
             "n_pairs": None if self.n_pairs is None else np.array(self.n_pairs, np.int64),
         }
-        return write_npz(path, SCHEMA, {name: value for name, value in fields.items() if value is not None})
+        return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Pairing":
-        """Read a problem from ``.npz``; one that holds only ``cost`` will do."""
-        arrays = read_npz(path, SCHEMA, ("cost", "single_rows", "single_columns", "n_pairs"))
-        if "cost" not in arrays:
-            raise ProblemError(f"{path} holds no array called 'cost'; add one of shape (m, n)")
-        try:
-            count: Any = arrays.pop("n_pairs", None)
-            return cls(**arrays, n_pairs=None if count is None else count[()])
-        except ProblemError as err:
-            raise ProblemError(f"{path}: {err}") from err
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Build a problem from named arrays; ``cost`` alone will do."""
+        count: Any = arrays["n_pairs"][()] if "n_pairs" in arrays else None
+        return cls(arrays["cost"], arrays.get("single_rows"), arrays.get("single_columns"), count)
 
 
 def _repeated(indices: NDArray[Any], name: str) -> str:

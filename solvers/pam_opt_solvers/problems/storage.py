@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,26 @@ def write_npz(path: str | os.PathLike[str], schema: str, arrays: Mapping[str, ND
     return target
 
 
-def read_npz(path: str | os.PathLike[str], schema: str, names: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Read the arrays called ``names`` that a file holds, refusing pickles, damage and other schemas.
+def read_npz(path: str | os.PathLike[str], schema: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file, refusing pickles, damage and other schemas; a file without a schema is taken."""
+    arrays = _read(path)
+    found = _schema_of(arrays)
+    if found not in (None, schema):
+        raise ProblemError(f"{path} holds the schema {found!r}; this reads {schema!r}")
+    return {name: array for name, array in arrays.items() if name != "schema"}
 
-    A file without a ``schema`` array is taken for a bare one; arrays with other names are not read.
-    """
+
+def read_schema(path: str | os.PathLike[str]) -> str | None:
+    """Return the schema that a file states; None = none."""
+    return _schema_of(_read(path, only="schema"))
+
+
+def _read(path: str | os.PathLike[str], only: str | None = None) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ProblemError(f"{path} is not an .npz archive; write it with save() or numpy.savez")
-            found = _schema_of(file)
-            if found not in (None, schema):
-                raise ProblemError(f"{path} holds the schema {found!r}; this version reads {schema!r}")
-            return {name: file[name] for name in names if name in file.files}
+            return {name: file[name] for name in file.files if only in (None, name)}
     except ProblemError:
         raise
     except FileNotFoundError as err:
@@ -57,5 +64,5 @@ def read_npz(path: str | os.PathLike[str], schema: str, names: Iterable[str]) ->
         raise ProblemError(f"cannot read {path}: {type(err).__name__}: {err}; write it again with save()") from err
 
 
-def _schema_of(file: np.lib.npyio.NpzFile) -> str | None:
-    return str(file["schema"]) if "schema" in file.files else None
+def _schema_of(arrays: Mapping[str, NDArray[Any]]) -> str | None:
+    return str(arrays["schema"]) if "schema" in arrays else None

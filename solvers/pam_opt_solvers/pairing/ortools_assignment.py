@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from pam_opt_solvers.options import Options
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.pairing.reduction import integers, real_pairs, square_form
 from pam_opt_solvers.problems.pairing import Pairing
-from pam_opt_solvers.reduction import Scaled, integers, real_pairs, square_form
-from pam_opt_solvers.solution import Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.scaling import Scaling
+from pam_opt_solvers.solver import Solver
 
 BITS = 40
 """Costs up to 2**40: the backend multiplies them by the number of nodes, which must stay inside int64."""
@@ -24,7 +25,7 @@ class Model:
     """The backend's object and its scaling."""
 
     assignment: Any
-    scaling: Scaled
+    scaling: Scaling
 
 
 class OrtoolsAssignment(Solver[Model]):
@@ -42,9 +43,9 @@ class OrtoolsAssignment(Solver[Model]):
         square = square_form(problem)
         permitted = square < np.inf
         rows, columns = np.nonzero(permitted)
-        costs, scaling = integers(problem, square[permitted], BITS, terms=len(square))
+        scaling = integers(problem, square[permitted], BITS, terms=len(square))
         assignment: Any = SimpleLinearSumAssignment()
-        assignment.add_arcs_with_cost(rows.astype(np.int32), columns.astype(np.int32), costs)
+        assignment.add_arcs_with_cost(rows.astype(np.int32), columns.astype(np.int32), scaling.integers)
         return Model(assignment, scaling)
 
     def _run(self, model: Model, problem: Pairing, options: Options) -> Outcome:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.problems.pairing import Feature, Pairing
-from pam_opt_solvers.reduction import real_pairs, square_form
-from pam_opt_solvers.solution import Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.pairing.reduction import real_pairs, square_form
+from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.solver import Solver
 
 
 class Hungarian(Solver[NDArray[np.float64]]):

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.options import Options
+from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems.pairing import Pairing
-from pam_opt_solvers.solution import Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.solver import Solver
 
 Matrix = NDArray[np.float64]
 Indices = NDArray[np.int64]

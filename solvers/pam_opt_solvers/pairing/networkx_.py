@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from pam_opt_solvers.options import Options
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.pairing.reduction import integers, real_pairs, square_form
 from pam_opt_solvers.problems.pairing import Pairing
-from pam_opt_solvers.reduction import Scaled, integers, real_pairs, square_form
-from pam_opt_solvers.solution import Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.scaling import Scaling
+from pam_opt_solvers.solver import Solver
 
 BITS = 50
 
@@ -25,7 +26,7 @@ class Model:
     """The graph, its scaling, and the number N of its nodes on one side."""
 
     graph: Any
-    scaling: Scaled
+    scaling: Scaling
     size: int
 
 
@@ -43,7 +44,8 @@ class Networkx(Solver[Model]):
         square = square_form(problem)
         permitted = square < np.inf
         rows, columns = np.nonzero(permitted)
-        costs, scaling = integers(problem, square[permitted], BITS, terms=len(square))
+        scaling = integers(problem, square[permitted], BITS, terms=len(square))
+        costs = scaling.integers
         gains = int(costs.max()) - costs
         graph = networkx.Graph()
         graph.add_weighted_edges_from(zip(rows.tolist(), (columns + len(square)).tolist(), gains.tolist(), strict=True))

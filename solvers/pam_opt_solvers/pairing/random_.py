@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pam_opt_solvers.greedy import greedy_pairs
-from pam_opt_solvers.hungarian import Hungarian
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.problems.pairing import Feature, Pairing
-from pam_opt_solvers.solution import Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.pairing.greedy import greedy_pairs
+from pam_opt_solvers.pairing.hungarian import Hungarian
+from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.solver import Solver
 
 
 class Random(Solver[np.random.Generator]):
@@ -36,7 +36,7 @@ class Random(Solver[np.random.Generator]):
         if problem.required is None:
             return Outcome(Status.FEASIBLE, _worthwhile(problem, greedy_pairs(keys, np.inf)))
         drawn = Hungarian().compute(Pairing(keys, n_pairs=problem.required), Options())
-        return Outcome(Status.INFEASIBLE if drawn.pairs is None else Status.FEASIBLE, drawn.pairs)
+        return Outcome(Status.INFEASIBLE if drawn.decision is None else Status.FEASIBLE, drawn.decision)
 
     def worst_seconds(self, problem: Pairing) -> float:
         """Return the time of the assignment that forbidden pairs may need."""

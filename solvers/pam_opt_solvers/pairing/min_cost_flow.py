@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.options import Options
+from pam_opt_solvers.outcome import Outcome, Status
+from pam_opt_solvers.pairing.reduction import arcs, integers
 from pam_opt_solvers.problems.pairing import Pairing
-from pam_opt_solvers.reduction import Scaled, arcs, integers
-from pam_opt_solvers.solution import Status
-from pam_opt_solvers.solver import Outcome, Solver
+from pam_opt_solvers.scaling import Scaling
+from pam_opt_solvers.solver import Solver
 
 BITS = 40
 """Costs up to 2**40: the backend multiplies them by the number of nodes, which must stay inside int64."""
@@ -28,7 +29,7 @@ class Model:
     """The backend's object, its scaling, and the pair (a, 2) that each of its first arcs stands for."""
 
     flow: Any
-    scaling: Scaled
+    scaling: Scaling
     pairs: NDArray[np.int64]
 
 
@@ -45,10 +46,10 @@ class MinCostFlow(Solver[Model]):
         from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
         rows, columns, weights = arcs(problem)
-        costs, scaling = integers(problem, weights, BITS)
+        scaling = integers(problem, weights, BITS)
         tails, heads, capacities = _network(problem, rows, columns)
         unit_costs = np.zeros(len(tails), np.int64)
-        unit_costs[: len(costs)] = costs
+        unit_costs[: len(weights)] = scaling.integers
         flow: Any = SimpleMinCostFlow()
         flow.add_arcs_with_capacity_and_unit_cost(tails, heads, capacities, unit_costs)
         source = sum(problem.shape)

@@ -1,0 +1,13 @@
+"""What a problem may ask of a solver beyond its plain form."""
+
+from enum import Enum
+
+
+class Feature(Enum):
+    """A demand on solvers; the value is what a user reads."""
+
+    OPT_OUT = "units may stay single at a cost"
+    FIXED_COUNT = "a fixed number of pairs below the most possible"
+    FORBIDDEN = "forbidden choices"
+    RECTANGULAR = "sides of different length"
+    SET_FUNCTION = "budgets on a set function"
