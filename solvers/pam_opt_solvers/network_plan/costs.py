@@ -29,7 +29,7 @@ class Layers:
     left_shared : for every boundary whether its left factors are the same in both chains; else the right ones are.
         The shared factors are whole numbers: units of a group, or how far along the line
     kept : positions of the chains' options in the problem's lists, least sharing first
-    allowed : what the budget permits, in the unit of the second chain
+    budget, allowed : the budget, and with its room for rounding, in the unit of the second chain
     unit : what 1 in the first chain stands for; both are scaled by powers of two to costs of at most 1
     """
 
@@ -37,6 +37,7 @@ class Layers:
     spent: Chain
     left_shared: tuple[bool, ...]
     kept: tuple[Indices, ...]
+    budget: float
     allowed: float
     unit: float
 
@@ -55,7 +56,7 @@ class Layers:
         parts = (macs, [np.zeros(len(x)) for x in merged]), (edges, merged)
         chains = [_chain(rates, own, units, lines, ends).scaled(left_shared) for rates, own in parts]
         (objective, unit), (spent, of_budget) = chains if problem.minimises_macs else chains[::-1]
-        return cls(objective, spent, left_shared, kept, problem.allowed / of_budget, unit)
+        return cls(objective, spent, left_shared, kept, problem.budget / of_budget, problem.allowed / of_budget, unit)
 
     def options(self, path: Indices) -> Indices:
         """Return the problem's decision of a path."""

@@ -79,7 +79,7 @@ def maximise(layers: Layers, price: float, target: float, found: Callable[[Point
             inside = point
         else:
             outside = point
-        if bound >= target or (inside is not None and price == 0):
+        if bound >= target or (point is inside and price == 0):
             break
         if inside is None and price >= LARGEST_PRICE:
             break

@@ -4,12 +4,16 @@ import os
 
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.cluster_plan import ClusterPlan
+from pam_opt_solvers.problems.network_plan import NetworkPlan
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
 from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
+    NetworkPlan.kind: NetworkPlan,
+    ClusterPlan.kind: ClusterPlan,
 }
 """Kind to class."""
 
@@ -32,4 +36,4 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     return known[schema].load(path)
 
 
-__all__ = ["LINEAR", "PROBLEMS", "Feature", "Pairing", "Problem", "load_problem"]
+__all__ = ["LINEAR", "PROBLEMS", "ClusterPlan", "Feature", "NetworkPlan", "Pairing", "Problem", "load_problem"]

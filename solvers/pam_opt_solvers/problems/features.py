@@ -11,3 +11,4 @@ class Feature(Enum):
     FORBIDDEN = "forbidden choices"
     RECTANGULAR = "sides of different length"
     SET_FUNCTION = "budgets on a set function"
+    NOT_SUBMODULAR = "forbidden edges that are worth less than the MACs they save"
