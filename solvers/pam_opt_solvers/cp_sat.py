@@ -91,7 +91,7 @@ class _Row:
 def _rows(program: IntegerProgram) -> list[_Row]:
     """Return the rows with whole coefficients, those that are not whole scaled and rounded."""
     matrix, low, high = program.scaled_rows
-    exponents = np.where(program.row_scale == 1.0, 0, ROW_BITS)
+    exponents = np.where(program.small_integer_rows, 0, ROW_BITS)
     rows = []
     for row, (start, end) in enumerate(zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)):
         columns, coefficients = matrix.indices[start:end], matrix.data[start:end]
