@@ -8,15 +8,20 @@
 
 from pam_opt_solvers.api import solve
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
+from pam_opt_solvers.network_plan.frontier import Frontier, network_frontier
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems import Feature, Pairing, Problem, load_problem
+from pam_opt_solvers.problems import ClusterPlan, Feature, NetworkPlan, Pairing, Problem, load_problem
+from pam_opt_solvers.problems.lattice import all_groups, run_probabilities
 from pam_opt_solvers.registry import SolverInfo, available
 from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
 __all__ = [
+    "ClusterPlan",
     "Feature",
+    "Frontier",
+    "NetworkPlan",
     "Options",
     "Outcome",
     "Pairing",
@@ -31,7 +36,10 @@ __all__ = [
     "SolverNotFound",
     "SolverUnsuitable",
     "Status",
+    "all_groups",
     "available",
     "load_problem",
+    "network_frontier",
+    "run_probabilities",
     "solve",
 ]

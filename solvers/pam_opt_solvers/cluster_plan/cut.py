@@ -26,14 +26,14 @@ class CutNetwork:
 
     Parameters
     ----------
-    tails, heads : (a,) int64
+    tails, heads : (a,) int32
     capacities : (a,) int64
     scaling : of the capacities
     size : number n of pairs
     """
 
-    tails: NDArray[np.int64]
-    heads: NDArray[np.int64]
+    tails: NDArray[np.int32]
+    heads: NDArray[np.int32]
     capacities: NDArray[np.int64]
     scaling: Scaling
     size: int
@@ -63,4 +63,4 @@ class CutNetwork:
         scaling = Scaling.of(np.where(finite, real, 0.0), bits, len(real), worst, problem.form.constant).rounded()
         # More than all gains together: never part of a minimum cut, for keeping all apart costs only the gains.
         barrier = int(scaling.integers[: len(gains)].sum()) + 1
-        return cls(tails, heads, np.where(finite, scaling.integers, barrier), scaling, size)
+        return cls(tails.astype(np.int32), heads.astype(np.int32), np.where(finite, scaling.integers, barrier), scaling, size)

@@ -4,6 +4,8 @@
     doi:10.1145/48014.61051.
 """
 
+from typing import Any
+
 import numpy as np
 
 from pam_opt_solvers.cluster_plan.cut import CutNetwork
@@ -32,7 +34,8 @@ class MaxFlow(Solver[CutNetwork]):
         from ortools.graph.python import max_flow
 
         network = max_flow.SimpleMaxFlow()
-        network.add_arcs_with_capacity(model.tails, model.heads, model.capacities)
+        arcs: tuple[Any, Any, Any] = model.tails, model.heads, model.capacities
+        network.add_arcs_with_capacity(*arcs)
         status = network.solve(model.source, model.sink)
         if status != network.OPTIMAL:
             raise RuntimeError(f"SimpleMaxFlow ended with {status}")

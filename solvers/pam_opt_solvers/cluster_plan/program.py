@@ -61,7 +61,10 @@ def _stacked(blocks: list[tuple[Any, Any, int]], n_variables: int) -> Any:
     from scipy.sparse import csr_array
 
     starts = np.cumsum([0, *(count for *_, count in blocks)])
-    ids = [np.repeat(start + np.arange(count), columns.shape[1]) for start, (columns, _, count) in zip(starts, blocks, strict=False)]
+    ids = [
+        np.repeat(start + np.arange(count), columns.shape[1])
+        for start, (columns, _, count) in zip(starts, blocks, strict=False)
+    ]
     columns = np.concatenate([columns.ravel() for columns, *_ in blocks])
     values = np.concatenate([values.ravel() for _, values, _ in blocks])
     return csr_array((values, (np.concatenate(ids), columns)), shape=(starts[-1], n_variables))

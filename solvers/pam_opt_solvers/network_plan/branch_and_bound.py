@@ -45,7 +45,8 @@ class _Node:
 
     def halves(self) -> list[Layers]:
         """Split the layer in which the two paths differ most; a half without options is left out."""
-        assert self.dual.inside is not None and self.dual.outside is not None
+        assert self.dual.inside is not None
+        assert self.dual.outside is not None
         inside, outside = self.dual.inside.path, self.dual.outside.path
         layer = _most_different(self.layers, self.dual.price, inside, outside)
         middle = (inside[layer] + outside[layer]) // 2
@@ -60,9 +61,9 @@ class _Node:
 def _most_different(layers: Layers, price: float, inside: Indices, outside: Indices) -> int:
     """Return the layer in which replacing the one option by the other changes the spending most."""
     moved = [-1.0] * len(inside)
-    for layer in np.flatnonzero(inside != outside):
+    for layer in np.flatnonzero(inside != outside).tolist():
         costs = layers.spent.around(inside, layer)
-        moved[layer] = abs(costs[inside[layer]] - costs[outside[layer]])
+        moved[layer] = float(abs(costs[inside[layer]] - costs[outside[layer]]))
     return int(np.argmax(moved))
 
 

@@ -5,6 +5,7 @@ options of one side lie on a line, ``n = base + t direction``, it is a cost of t
 with one number of each option there.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ class Layers:
         The shared factors are whole numbers: units of a group, or how far along the line
     kept : positions of the chains' options in the problem's lists, least sharing first
     budget, allowed : the budget, and with its room for rounding, in the unit of the second chain
-    unit : what 1 in the first chain stands for; both are scaled by powers of two to costs of at most 1
+    unit, spent_unit : what 1 in the first and in the second chain stands for: powers of two, above all their costs
     """
 
     objective: Chain
@@ -40,6 +41,7 @@ class Layers:
     budget: float
     allowed: float
     unit: float
+    spent_unit: float
 
     @classmethod
     def of(cls, problem: "NetworkPlan") -> "Layers":
@@ -52,11 +54,20 @@ class Layers:
         edges = np.zeros_like(macs) if problem.edge_loss is None else problem.edge_loss
         merged = [loss[keep] for loss, keep in zip(problem.loss, kept, strict=True)]
         ends = problem.inputs.astype(np.float64), problem.heads.astype(np.float64)
-        left_shared = tuple(a is None and b is not None for a, b in zip(lines, lines[1:], strict=False))
+        left_shared = tuple(a is None and b is not None for a, b in itertools.pairwise(lines))
         parts = (macs, [np.zeros(len(x)) for x in merged]), (edges, merged)
         chains = [_chain(rates, own, units, lines, ends).scaled(left_shared) for rates, own in parts]
-        (objective, unit), (spent, of_budget) = chains if problem.minimises_macs else chains[::-1]
-        return cls(objective, spent, left_shared, kept, problem.budget / of_budget, problem.allowed / of_budget, unit)
+        (objective, unit), (spent, spent_unit) = chains if problem.minimises_macs else chains[::-1]
+        return cls(
+            objective,
+            spent,
+            left_shared,
+            kept,
+            problem.budget / spent_unit,
+            problem.allowed / spent_unit,
+            unit,
+            spent_unit,
+        )
 
     def options(self, path: Indices) -> Indices:
         """Return the problem's decision of a path."""
@@ -120,17 +131,17 @@ def _chain(
         return Chain((), (), ())
     unary[0] += units[0] @ (rates[0] @ ends[0])
     unary[-1] += (ends[1] @ rates[-1]) @ units[-1].T
-    for l in range(1, len(units)):
-        before, after, rate = lines[l - 1], lines[l], rates[l]
+    for layer in range(1, len(units)):
+        before, after, rate = lines[layer - 1], lines[layer], rates[layer]
         if before is not None:
-            unary[l] += units[l] @ (rate @ before.base)
-            left.append((units[l] @ (rate @ before.direction))[:, None])
+            unary[layer] += units[layer] @ (rate @ before.base)
+            left.append((units[layer] @ (rate @ before.direction))[:, None])
             right.append(before.t[:, None].astype(np.float64))
         elif after is not None:
-            unary[l - 1] += (after.base @ rate) @ units[l - 1].T
+            unary[layer - 1] += (after.base @ rate) @ units[layer - 1].T
             left.append(after.t[:, None].astype(np.float64))
-            right.append(((after.direction @ rate) @ units[l - 1].T)[:, None])
+            right.append(((after.direction @ rate) @ units[layer - 1].T)[:, None])
         else:
-            left.append(units[l] @ rate)
-            right.append(units[l - 1])
+            left.append(units[layer] @ rate)
+            right.append(units[layer - 1])
     return Chain(tuple(unary), tuple(left), tuple(right))

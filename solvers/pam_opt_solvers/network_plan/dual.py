@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pam_opt_solvers.network_plan.chain import Indices, Vector
+from pam_opt_solvers.network_plan.chain import Indices
 from pam_opt_solvers.network_plan.costs import Layers
 
 MOST_ROUNDS = 60

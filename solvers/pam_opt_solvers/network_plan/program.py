@@ -11,6 +11,7 @@ which is exact where the x are 0 or 1, and has as many variables as there are op
     Management Science 32(10), 1986, doi:10.1287/mnsc.32.10.1274.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ def program(problem: "NetworkPlan") -> IntegerProgram:
         row_high=np.array(rows.high),
         upper=upper,
         integer=np.arange(len(upper)) < chosen[-1],
-        decode=lambda x: layers.options(np.array([x[a:b].argmax() for a, b in zip(chosen, chosen[1:], strict=False)])),
+        decode=lambda x: layers.options(np.array([x[a:b].argmax() for a, b in itertools.pairwise(chosen)])),
         terms=len(sizes) + int(sum(each.t.max() for each in products)),
         worst=4 * np.finfo(np.float64).eps * float(np.abs(objective).max(initial=0.0)),
         row_names={len(rows.low) - 1: f"budget of {problem.spent_name}"},
@@ -75,18 +76,15 @@ def _affordable(layers: Layers) -> Layers:
 
 
 def _products(layers: Layers) -> list[_Products]:
+    a, b = layers.objective, layers.spent
     found = []
-    for l, left_shared in enumerate(layers.left_shared):
-        for r in range(layers.objective.left[l].shape[1]):
-            objective, spent = layers.objective, layers.spent
+    for before, left_shared in enumerate(layers.left_shared):
+        for r in range(a.left[before].shape[1]):
+            left, right = (a.left[before][:, r], b.left[before][:, r]), (a.right[before][:, r], b.right[before][:, r])
             if left_shared:
-                found.append(
-                    _Products(l, l + 1, objective.right[l][:, r], spent.right[l][:, r], objective.left[l][:, r])
-                )
+                found.append(_Products(before, before + 1, *right, left[0]))
             else:
-                found.append(
-                    _Products(l + 1, l, objective.left[l][:, r], spent.left[l][:, r], objective.right[l][:, r])
-                )
+                found.append(_Products(before + 1, before, *left, right[0]))
     return [each for each in found if each.t.any() and (each.objective.any() or each.spent.any())]
 
 

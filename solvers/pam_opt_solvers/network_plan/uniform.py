@@ -13,7 +13,7 @@ _STEPS = 1024
 
 
 class Uniform(Solver[NDArray[np.int64]]):
-    """Try one part of all layers' lists of permitted options after the other and keep the best that meets the budget."""
+    """Try one part of all layers' permitted options after the other; keep the best that meets the budget."""
 
     name = "uniform"
     takes = frozenset({"network_plan"})

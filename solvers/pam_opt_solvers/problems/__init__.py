@@ -3,8 +3,8 @@
 import os
 
 from pam_opt_solvers.errors import ProblemError
-from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.cluster_plan import ClusterPlan
+from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.network_plan import NetworkPlan
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem

@@ -79,13 +79,15 @@ class ClusterPlan(Problem):
     def __post_init__(self) -> None:
         if not (isinstance(self.merge_loss, Sequence) and isinstance(self.edge_loss, Sequence)):
             raise ProblemError("merge_loss and edge_loss must be sequences of one array per layer")
-        merged = tuple(as_float64(x, f"merge_loss[{l}]", (None,)) for l, x in enumerate(self.merge_loss))
+        merged = tuple(as_float64(x, f"merge_loss[{layer}]", (None,)) for layer, x in enumerate(self.merge_loss))
         self._set("merge_loss", merged)
         sizes = self.sizes
         if len(self.edge_loss) != max(0, len(sizes) - 1):
-            raise ProblemError(f"edge_loss has {len(self.edge_loss)} arrays; {len(sizes)} layers have one between each two")
+            raise ProblemError(
+                f"edge_loss has {len(self.edge_loss)} arrays; {len(sizes)} layers have one between each two"
+            )
         shapes = list(zip(sizes[1:], sizes, strict=False))
-        edges = tuple(as_float64(x, f"edge_loss[{l}]", shapes[l]) for l, x in enumerate(self.edge_loss))
+        edges = tuple(as_float64(x, f"edge_loss[{layer}]", shapes[layer]) for layer, x in enumerate(self.edge_loss))
         self._set("edge_loss", edges)
         self._set("macs", as_float64(self.macs, "macs", (len(sizes) + 1,)))
         self._set("inputs", int(as_counts([self.inputs], "inputs", (1,))[0]))
@@ -256,10 +258,18 @@ class ClusterPlan(Problem):
                 raise ProblemError(f"{name} has shape {arrays[name].shape}; sizes ask for {lengths.sum()} entries")
         merged = tuple(np.split(arrays["merge_loss"], np.cumsum(sizes)[:-1])) if len(sizes) else ()
         parts = np.split(arrays["edge_loss"], np.cumsum(areas)[:-1]) if len(areas) else []
-        edges = tuple(part.reshape(shape) for part, shape in zip(parts, zip(sizes[1:], sizes), strict=False))
-        plain: list[Any] = [arrays[name] for name in ("macs", "inputs", "singles", "heads", "price")]
-        plain[1], plain[4] = _scalar(plain[1], "inputs"), _scalar(plain[4], "price")
-        return cls(merged, edges, *plain, arrays.get("weights"))
+        shapes = zip(sizes[1:], sizes, strict=False)
+        edges = tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
+        return cls(
+            merged,
+            edges,
+            macs=arrays["macs"],
+            inputs=_scalar(arrays["inputs"], "inputs"),
+            singles=arrays["singles"],
+            heads=arrays["heads"],
+            price=_scalar(arrays["price"], "price"),
+            weights=arrays.get("weights"),
+        )
 
 
 def _scalar(array: NDArray[Any], name: str) -> Any:

@@ -63,7 +63,7 @@ def run_probabilities(groups: ArrayLike, weights: ArrayLike | None = None) -> ND
 
 def readable(groups: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return (G, G) bool: whether a unit of the first group may read one of the second, which must contain it."""
-    return (~groups[:, None, :] | groups[None, :, :]).all(axis=2)
+    return np.asarray((~groups[:, None, :] | groups[None, :, :]).all(axis=2))
 
 
 def as_groups(groups: ArrayLike) -> NDArray[np.bool_]:

@@ -117,7 +117,9 @@ class NetworkPlan(Problem):
         """
         both = as_counts(widths, "widths", (None, 2))
         groups = all_groups(2)
-        counts = tuple(_two_parent_counts(l, pair, curve) for l, (pair, curve) in enumerate(zip(both, loss, strict=False)))
+        counts = tuple(
+            _two_parent_counts(layer, pair, curve) for layer, (pair, curve) in enumerate(zip(both, loss, strict=False))
+        )
         cut = None
         if edge_loss is not None:
             cut = np.zeros((len(both) + 1, 3, 3))
@@ -140,9 +142,9 @@ class NetworkPlan(Problem):
         lengths = {"counts": len(self.counts), "loss": len(self.loss), "macs": len(self.macs) - 1}
         if len(set(lengths.values())) > 1:
             raise ProblemError(f"numbers of layers differ: {lengths}; macs has one entry more than there are layers")
-        self._set("counts", tuple(as_counts(n, f"counts[{l}]", (None, size)) for l, n in enumerate(self.counts)))
+        self._set("counts", tuple(as_counts(n, f"counts[{layer}]", (None, size)) for layer, n in enumerate(self.counts)))
         shapes = [(len(n),) for n in self.counts]
-        self._set("loss", tuple(as_float64(x, f"loss[{l}]", shapes[l]) for l, x in enumerate(self.loss)))
+        self._set("loss", tuple(as_float64(x, f"loss[{layer}]", shapes[layer]) for layer, x in enumerate(self.loss)))
         if self.edge_loss is not None:
             self._set("edge_loss", as_float64(self.edge_loss, "edge_loss", (len(self.macs), size, size)))
         self._check_ranges()
@@ -150,7 +152,7 @@ class NetworkPlan(Problem):
     def _check_ranges(self) -> None:
         for name, most in (("runs", 1.0), ("macs", LARGEST)):
             low, high = extent(getattr(self, name), name, allow_infinity=False)
-            if low < 0 or high > most and high > 0:
+            if low < 0 or (high > most and high > 0):
                 raise ProblemError(f"{name} must lie in 0..{most:g}; it holds {low if low < 0 else high:g}")
         for layer, losses in enumerate(self.loss):
             extent(losses, f"loss[{layer}]", allow_infinity=True)
@@ -326,8 +328,8 @@ class NetworkPlan(Problem):
             return Outcome(status, None if broken else only, note="; ".join(broken) or "nothing to decide")
         spent = self.layers.spent
         if spent.best()[0] - spent.error > self.layers.allowed:
-            least = self.total_loss if self.minimises_macs else self.expected_macs
-            note = f"no plan has less {self.spent_name} than {least(self.least_spending):.9g}; the budget is {self.budget:.9g}"
+            least = (self.total_loss if self.minimises_macs else self.expected_macs)(self.least_spending)
+            note = f"no plan has less {self.spent_name} than {least:.9g}; the budget is {self.budget:.9g}"
             return Outcome(Status.INFEASIBLE, note=note)
         return None
 
@@ -362,8 +364,10 @@ class NetworkPlan(Problem):
         """Build the problem from what `arrays` returned."""
         sizes = as_counts(arrays["options"], "options", (None,))
         if not sizes.sum() == len(arrays["counts"]) == len(arrays["loss"]):
-            raise ProblemError(f"options sum to {sizes.sum()}, but there are {len(arrays['counts'])} counts "
-                               f"and {len(arrays['loss'])} losses")
+            raise ProblemError(
+                f"options sum to {sizes.sum()}, but there are {len(arrays['counts'])} counts "
+                f"and {len(arrays['loss'])} losses"
+            )
         ends = np.cumsum(sizes)[:-1]
         split = [tuple(np.split(arrays[name], ends)) if len(sizes) else () for name in ("counts", "loss")]
         plain = [arrays[name] for name in ("groups", "runs", "macs", "inputs", "heads")]
