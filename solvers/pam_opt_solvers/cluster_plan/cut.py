@@ -63,4 +63,6 @@ class CutNetwork:
         scaling = Scaling.of(np.where(finite, real, 0.0), bits, len(real), worst, problem.form.constant).rounded()
         # More than all gains together: never part of a minimum cut, for keeping all apart costs only the gains.
         barrier = int(scaling.integers[: len(gains)].sum()) + 1
-        return cls(tails.astype(np.int32), heads.astype(np.int32), np.where(finite, scaling.integers, barrier), scaling, size)
+        return cls(
+            tails.astype(np.int32), heads.astype(np.int32), np.where(finite, scaling.integers, barrier), scaling, size
+        )

@@ -142,7 +142,9 @@ class NetworkPlan(Problem):
         lengths = {"counts": len(self.counts), "loss": len(self.loss), "macs": len(self.macs) - 1}
         if len(set(lengths.values())) > 1:
             raise ProblemError(f"numbers of layers differ: {lengths}; macs has one entry more than there are layers")
-        self._set("counts", tuple(as_counts(n, f"counts[{layer}]", (None, size)) for layer, n in enumerate(self.counts)))
+        self._set(
+            "counts", tuple(as_counts(n, f"counts[{layer}]", (None, size)) for layer, n in enumerate(self.counts))
+        )
         shapes = [(len(n),) for n in self.counts]
         self._set("loss", tuple(as_float64(x, f"loss[{layer}]", shapes[layer]) for layer, x in enumerate(self.loss)))
         if self.edge_loss is not None:
