@@ -49,7 +49,7 @@ def test_all_solvers_against_all_plans(submodular):
                 continue
             solution = solve(problem, name)
             solution.check()
-            assert solution.status is Status.OPTIMAL
+            assert solution.status is Status.OPTIMAL or (name not in CUTS and solution.status is Status.ROUNDED)
             assert solution.value == pytest.approx(best, rel=1e-9, abs=1e-9)
             assert solution.bound <= best + 1e-12
     assert (refused == 0) == submodular
@@ -118,7 +118,7 @@ def test_extreme_scales(name, scale):
     ("changes", "words"),
     [
         ({"merge_loss": [[0.1, math.nan], [0.2]]}, r"merge_loss\[0\]\[1\] is nan"),
-        ({"merge_loss": 3.0}, "sequences"),
+        ({"merge_loss": 3.0}, "sequence"),
         ({"merge_loss": [[0.1], [0.2], [0.3]]}, "edge_loss has 1 arrays; 3 layers"),
         ({"edge_loss": [[[1.0]]]}, r"edge_loss\[0\] has shape \(1, 1\)"),
         ({"edge_loss": [[[1.0, -INF]]]}, r"edge_loss\[0\]\[0, 1\] is -inf"),

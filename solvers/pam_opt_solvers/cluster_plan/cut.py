@@ -54,9 +54,10 @@ class CutNetwork:
         linear, size = problem.form.linear, len(problem.form.linear)
         after, before, values = problem.form.edges()
         gains, costs = np.flatnonzero(linear < 0), np.flatnonzero(linear > 0)
-        tails = np.concatenate([np.full(len(gains), size), costs, after])
-        heads = np.concatenate([gains, np.full(len(costs), size + 1), before])
-        real = np.concatenate([-linear[gains], linear[costs], values])
+        # The last arc carries nothing; it is there so that source and sink always are.
+        tails = np.concatenate([np.full(len(gains), size), costs, after, [size]])
+        heads = np.concatenate([gains, np.full(len(costs), size + 1), before, [size + 1]])
+        real = np.concatenate([-linear[gains], linear[costs], values, [0.0]])
         finite = real < np.inf
         bits = min(MOST_BITS, SUM_BITS - (len(real) + 1).bit_length())
         worst = 8 * float(np.finfo(np.float64).eps) * problem.magnitude

@@ -79,6 +79,8 @@ class _Tree:
     @property
     def target(self) -> float:
         """What a node must be able to beat, in the unit of the chains."""
+        if self.search.decision is None:
+            return math.inf
         return (self.search.value - self.search.tolerance * abs(self.search.value)) / self.unit
 
     def offer(self, layers: Layers, point: Point) -> None:

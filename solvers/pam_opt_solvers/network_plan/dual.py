@@ -46,12 +46,14 @@ class Dual:
     bound : lower bound on the objective of all plans within the budget; +inf = there are none
     price : at which it holds
     inside, outside : the last path that meets the budget, and the last one that does not
+    exact : whether ``inside`` is optimal but for rounding: the best path of all meets the budget
     """
 
     bound: float
     price: float
     inside: Point | None
     outside: Point | None
+    exact: bool = False
 
 
 def maximise(layers: Layers, price: float, target: float, found: Callable[[Point], None]) -> Dual:
@@ -79,7 +81,9 @@ def maximise(layers: Layers, price: float, target: float, found: Callable[[Point
             inside = point
         else:
             outside = point
-        if bound >= target or (point is inside and price == 0):
+        if point is inside and price == 0:
+            return Dual(bound, best_price, inside, outside, exact=True)
+        if bound >= target:
             break
         if inside is None and price >= LARGEST_PRICE:
             break

@@ -29,7 +29,7 @@ def least_lines(slopes: Vector, values: Vector, points: Vector) -> tuple[Vector,
     """
     hull = lower_hull(slopes, values)
     turns = -np.diff(values[hull]) / np.diff(slopes[hull])  # along the hull, falling: points where the least changes
-    chosen = hull[len(turns) - np.searchsorted(turns[::-1], points)]
+    chosen = hull[len(turns) - np.searchsorted(turns[::-1], points, side="right")]
     return values[chosen] + slopes[chosen] * points, chosen
 
 

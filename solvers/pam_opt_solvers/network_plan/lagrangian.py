@@ -41,4 +41,5 @@ class Lagrangian(Solver[Layers]):
         better = model.options(improved(model, best.path, lambda: search.over))
         if not problem.violations(better):
             search.offer(better)
-        return search.outcome(f"price {dual.price:.3g} in scaled units")
+        error = search.value - search.bound
+        return search.outcome(f"price {dual.price:.3g} in scaled units", finished=dual.exact, error=error)

@@ -1,7 +1,7 @@
 """ClusterPlan: two tasks and fixed pairs of units; which of the pairs become one shared unit, all layers at once."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -14,8 +14,8 @@ from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems.checks import LARGEST, as_float64, extent
-from pam_opt_solvers.problems.counts import as_counts, as_number
 from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.further_checks import as_counts, as_number, per_layer
 from pam_opt_solvers.problems.lattice import all_groups, run_probabilities
 from pam_opt_solvers.problems.problem import Problem
 
@@ -77,8 +77,8 @@ class ClusterPlan(Problem):
     weights: Vector | None = None
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.merge_loss, Sequence) and isinstance(self.edge_loss, Sequence)):
-            raise ProblemError("merge_loss and edge_loss must be sequences of one array per layer")
+        for name in ("merge_loss", "edge_loss"):
+            self._set(name, per_layer(getattr(self, name), name))
         merged = tuple(as_float64(x, f"merge_loss[{layer}]", (None,)) for layer, x in enumerate(self.merge_loss))
         self._set("merge_loss", merged)
         sizes = self.sizes

@@ -14,8 +14,8 @@ from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.network_plan.costs import Layers
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems.checks import LARGEST, as_float64, extent
-from pam_opt_solvers.problems.counts import as_counts, as_number
 from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.further_checks import as_counts, as_number, per_layer
 from pam_opt_solvers.problems.lattice import all_groups, as_groups, readable, run_probabilities
 from pam_opt_solvers.problems.problem import Problem
 
@@ -116,9 +116,10 @@ class NetworkPlan(Problem):
             as the class; for a curve longer than the narrower parent allows
         """
         both = as_counts(widths, "widths", (None, 2))
-        groups = all_groups(2)
+        groups, curves = all_groups(2), per_layer(loss, "loss")
         counts = tuple(
-            _two_parent_counts(layer, pair, curve) for layer, (pair, curve) in enumerate(zip(both, loss, strict=False))
+            _two_parent_counts(layer, pair, curve)
+            for layer, (pair, curve) in enumerate(zip(both, curves, strict=False))
         )
         cut = None
         if edge_loss is not None:
@@ -126,7 +127,6 @@ class NetworkPlan(Problem):
             cut[:, 2, :2] = as_float64(edge_loss, "edge_loss", (len(both) + 1, 2))
         outputs = np.append(as_counts(heads, "heads", (2,)), 0)
         first = np.append(np.zeros(2, np.int64), as_counts([inputs], "inputs", (1,)))
-        curves = tuple(loss)
         runs = run_probabilities(groups, weights)
         return cls(groups, runs, macs, first, outputs, counts, curves, cut, loss_budget, macs_budget)  # type: ignore[arg-type]
 
@@ -137,8 +137,8 @@ class NetworkPlan(Problem):
         self._set("macs", as_float64(self.macs, "macs", (None,)))
         for name in ("inputs", "heads"):
             self._set(name, as_counts(getattr(self, name), name, (size,)))
-        if not (isinstance(self.counts, Sequence) and isinstance(self.loss, Sequence)):
-            raise ProblemError("counts and loss must be sequences of one array per layer")
+        for name in ("counts", "loss"):
+            self._set(name, per_layer(getattr(self, name), name))
         lengths = {"counts": len(self.counts), "loss": len(self.loss), "macs": len(self.macs) - 1}
         if len(set(lengths.values())) > 1:
             raise ProblemError(f"numbers of layers differ: {lengths}; macs has one entry more than there are layers")
@@ -298,6 +298,8 @@ class NetworkPlan(Problem):
     @cached_property
     def least_spending(self) -> NDArray[np.int64]:
         """The permitted plan that spends least, whether or not it meets the budget."""
+        if self.minimises_macs and self.edge_loss is None:  # layer by layer, without any rounding
+            return np.array([loss.argmin() for loss in self.loss], np.int64)
         return self.layers.options(self.layers.spent.best()[1])
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Numbers of units, checked."""
+"""Further checks of user input: numbers of units, single numbers, one array a layer."""
 
 from typing import Any
 
@@ -27,3 +27,11 @@ def as_counts(values: Any, name: str, shape: tuple[int | None, ...]) -> NDArray[
 def as_number(value: Any, name: str) -> float:
     """Return one real number, or say what is wrong."""
     return float(as_float64([value], name, (1,))[0])
+
+
+def per_layer(values: Any, name: str) -> tuple[Any, ...]:
+    """Return what is given for every layer as a tuple, or say what is wrong."""
+    try:
+        return tuple(values)
+    except TypeError as err:
+        raise ProblemError(f"{name} must be a sequence of one array per layer, not {values!r}") from err
