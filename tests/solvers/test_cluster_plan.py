@@ -142,7 +142,7 @@ def test_malformed_problems_say_where(changes, words):
 
 @pytest.mark.parametrize("decision", [[0, 1], [0.0, 1.0, 0.0], [0, 1, 2], None, "x", [[0], [1, 2]]])
 def test_violations_survive_rubbish(decision):
-    with pytest.raises(ProblemError, match="plan must be|apart"):
+    with pytest.raises(ProblemError, match=r"plan must be|apart"):
         small().check(decision)
 
 

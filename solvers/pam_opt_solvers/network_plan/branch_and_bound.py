@@ -18,11 +18,17 @@ import numpy as np
 from pam_opt_solvers.network_plan.chain import Indices
 from pam_opt_solvers.network_plan.costs import Layers
 from pam_opt_solvers.network_plan.dual import Dual, Point, maximise
+from pam_opt_solvers.network_plan.greedy import climbed
+from pam_opt_solvers.network_plan.improve import improved
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome
 from pam_opt_solvers.problems.network_plan import NetworkPlan
 from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
+
+
+HELP_AFTER = 32
+"""Nodes after which heuristics look for a better plan, once: most trees are done by then."""
 
 
 @dataclass(order=True)
@@ -71,10 +77,11 @@ class _Tree:
     """The open nodes, and the lowest bound of those that are closed."""
 
     def __init__(self, layers: Layers, search: Search) -> None:
-        self.search, self.unit = search, layers.unit
+        self.search, self.root, self.unit = search, layers, layers.unit
         self.open: list[_Node] = []
         self.closed_bound = math.inf
         self.order = itertools.count()
+        self.helped = False
 
     @property
     def target(self) -> float:
@@ -118,7 +125,22 @@ class _Tree:
                 continue
             for half in node.halves():
                 self.add(half, node.dual.price, node.bound)
+            if not self.helped and node.order >= HELP_AFTER:
+                self.helped = True
+                self.help()
         self.raise_bound(self.open[0].bound if self.open else math.inf)
+
+    def help(self) -> None:
+        """Offer greedy's plan, and what local search makes of it and of the best one: no worse than either, then."""
+        if self.search.decision is None:
+            return
+        starts = [self.root.path(self.search.decision)]
+        cheapest = self.root.spent.best()[1]
+        if self.root.spent.cost(cheapest) <= self.root.allowed:
+            starts.append(climbed(self.root, cheapest, lambda: self.search.out_of_time))
+        for start in starts:
+            self.offer(self.root, Point.of(self.root, start))
+            self.offer(self.root, Point.of(self.root, improved(self.root, start, lambda: self.search.over)))
 
     def raise_bound(self, least_open: float) -> None:
         """Pass on what the open and the closed nodes show together."""

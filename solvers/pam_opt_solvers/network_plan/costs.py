@@ -73,6 +73,12 @@ class Layers:
         """Return the problem's decision of a path."""
         return np.array([keep[j] for keep, j in zip(self.kept, path, strict=True)], np.int64)
 
+    def path(self, decision: Indices) -> Indices:
+        """Return the path of one of the problem's decisions whose options are all here."""
+        return np.array(
+            [int(np.flatnonzero(keep == j)[0]) for keep, j in zip(self.kept, decision, strict=True)], np.int64
+        )
+
     def restrict(self, kept: Sequence[Indices]) -> "Layers":
         """Return the costs of the options at these positions of every layer."""
         chosen = tuple(old[new] for old, new in zip(self.kept, kept, strict=True))

@@ -28,7 +28,8 @@ def least_lines(slopes: Vector, values: Vector, points: Vector) -> tuple[Vector,
     (array([1., 5.]), array([1, 0]))
     """
     hull = lower_hull(slopes, values)
-    turns = -np.diff(values[hull]) / np.diff(slopes[hull])  # along the hull, falling: points where the least changes
+    heights, sides = values[hull], slopes[hull]
+    turns = (heights[:-1] - heights[1:]) / (sides[1:] - sides[:-1])  # falling: the points where the least line changes
     chosen = hull[len(turns) - np.searchsorted(turns[::-1], points, side="right")]
     return values[chosen] + slopes[chosen] * points, chosen
 
@@ -36,7 +37,9 @@ def least_lines(slopes: Vector, values: Vector, points: Vector) -> tuple[Vector,
 def lower_hull(x: Vector, y: Vector) -> Indices:
     """Return the indices of the points on the lower convex hull, x strictly rising (Andrew's monotone chain)."""
     order = np.lexsort((y, x))
-    order = order[np.concatenate([[True], np.diff(x[order]) > 0])]
+    new = np.ones(len(order), bool)
+    new[1:] = x[order[1:]] > x[order[:-1]]
+    order = order[new]
     xs, ys = x[order].tolist(), y[order].tolist()
     hull: list[int] = []
     for k, (right, height) in enumerate(zip(xs, ys, strict=True)):

@@ -1,5 +1,7 @@
 """Greedy planning, layer by layer: the step that saves most for what it costs, again and again; the usual baseline."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pam_opt_solvers.network_plan.chain import Indices, Vector
@@ -33,18 +35,18 @@ class Greedy(Solver[Layers]):
         if not problem.certainly_feasible():
             return search.outcome("the plan that spends least does not meet the budget")
         search.offer(model.options(path))
-        path = _climb(model, path, search)
+        path = climbed(model, path, lambda: search.out_of_time)
         if not problem.violations(model.options(path)):
             search.offer(model.options(path))
         return search.outcome()
 
 
-def _climb(layers: Layers, path: Indices, search: Search) -> Indices:
-    """Take steps until none gains and fits, or time is up."""
+def climbed(layers: Layers, path: Indices, over: Callable[[], bool]) -> Indices:
+    """Return where greedy steps lead from a path within the budget: none is left that gains and fits, or time is up."""
     path, room = path.copy(), layers.allowed - layers.spent.cost(path)
     steps = [_Steps(layers, path, layer) for layer in range(len(path))]
     best = [each.best(room) for each in steps]
-    while not search.out_of_time:
+    while not over():
         layer = int(np.argmax([score for score, _ in best]))
         score, option = best[layer]
         if score <= 0:
