@@ -7,27 +7,46 @@
 """
 
 from pam_opt_solvers.api import solve
+from pam_opt_solvers.column_subset.curve import ColumnSubsetCurve, column_subset_curve
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
 from pam_opt_solvers.network_plan.frontier import Frontier, network_frontier
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems import ClusterPlan, Feature, NetworkPlan, Pairing, Problem, load_problem
+from pam_opt_solvers.pairing.curve import PairingCurve, pairing_curve
+from pam_opt_solvers.problems import (
+    ClusterPlan,
+    ColumnSubset,
+    Feature,
+    NetworkPlan,
+    Pairing,
+    Problem,
+    Quota,
+    Representatives,
+    load_problem,
+)
+from pam_opt_solvers.problems.budget import Budget
 from pam_opt_solvers.problems.lattice import all_groups, run_probabilities
 from pam_opt_solvers.registry import SolverInfo, available
 from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
 __all__ = [
+    "Budget",
     "ClusterPlan",
+    "ColumnSubset",
+    "ColumnSubsetCurve",
     "Feature",
     "Frontier",
     "NetworkPlan",
     "Options",
     "Outcome",
     "Pairing",
+    "PairingCurve",
     "PamOptError",
     "Problem",
     "ProblemError",
+    "Quota",
+    "Representatives",
     "Run",
     "Solution",
     "Solver",
@@ -38,8 +57,10 @@ __all__ = [
     "Status",
     "all_groups",
     "available",
+    "column_subset_curve",
     "load_problem",
     "network_frontier",
+    "pairing_curve",
     "run_probabilities",
     "solve",
 ]

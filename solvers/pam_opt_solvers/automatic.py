@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.problems import ColumnSubset, Feature, Pairing, Representatives
+from pam_opt_solvers.problems.pairing import PLAIN
 
 Choice = tuple[str, str]
 
@@ -14,7 +15,15 @@ def automatic(problem: Any) -> Choice:
     return name, f"auto: {name}, {why}"
 
 
+PROGRAM_VARIABLES = 40_000
+"""Integer programmes up to this size are proved in seconds as a rule."""
+
+
 def _pairing(problem: Pairing) -> Choice:
+    if not problem.features <= PLAIN:
+        if problem.cost.size <= PROGRAM_VARIABLES:
+            return "math_opt", "exact under side constraints; the integer programme is small"
+        return "lagrangian", "the integer programme would be large; bound and decision under side constraints"
     if Feature.FIXED_COUNT in problem.features:
         return "hungarian", "exact in polynomial time; the fixed count becomes dummy rows and columns"
     return "hungarian", "exact in polynomial time and the fastest here"
@@ -30,9 +39,23 @@ def _cluster_plan(problem: Any) -> Choice:
     return "max_flow", "exact in polynomial time by a minimum cut"
 
 
+def _representatives(problem: Representatives) -> Choice:
+    return "lagrangian", "proves most problems in seconds and has a decision and a bound at every moment"
+
+
+def _column_subset(problem: ColumnSubset) -> Choice:
+    if problem.size <= 24:
+        return "branch_and_bound", "exact, and few enough units for it"
+    if problem.size <= 1024:
+        return "swaps", "a local optimum of greedy selection"
+    return "greedy", "swaps take minutes at this size"
+
+
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
     "network_plan": _network_plan,
     "cluster_plan": _cluster_plan,
+    "representatives": _representatives,
+    "column_subset": _column_subset,
 }
 """Kind of problem to the choice; a new problem enters its own."""

@@ -32,6 +32,7 @@ METHODS: dict[str, dict[str, str]] = {
         "hungarian": "pam_opt_solvers.pairing.hungarian:Hungarian",
         "min_cost_flow": "pam_opt_solvers.pairing.min_cost_flow:MinCostFlow",
         "ortools_assignment": "pam_opt_solvers.pairing.ortools_assignment:OrtoolsAssignment",
+        "lagrangian": "pam_opt_solvers.pairing.lagrangian:Lagrangian",
         "networkx": "pam_opt_solvers.pairing.networkx_:Networkx",
         "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
         "random": "pam_opt_solvers.pairing.random_:Random",
@@ -45,6 +46,19 @@ METHODS: dict[str, dict[str, str]] = {
     "cluster_plan": {
         "max_flow": "pam_opt_solvers.cluster_plan.max_flow:MaxFlow",
         "networkx": "pam_opt_solvers.cluster_plan.networkx_:Networkx",
+    },
+    "representatives": {
+        "lagrangian": "pam_opt_solvers.representatives.lagrangian:Lagrangian",
+        "greedy": "pam_opt_solvers.representatives.greedy:Greedy",
+        "swaps": "pam_opt_solvers.representatives.swaps:Swaps",
+        "importance": "pam_opt_solvers.representatives.importance:Importance",
+    },
+    "column_subset": {
+        "branch_and_bound": "pam_opt_solvers.column_subset.branch_and_bound:BranchAndBound",
+        "swaps": "pam_opt_solvers.column_subset.swaps:Swaps",
+        "greedy": "pam_opt_solvers.column_subset.greedy:Greedy",
+        "importance": "pam_opt_solvers.column_subset.importance:Importance",
+        "random": "pam_opt_solvers.column_subset.random_:Random",
     },
 }
 """Methods of one kind of problem each."""

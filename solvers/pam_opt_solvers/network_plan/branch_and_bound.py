@@ -26,7 +26,6 @@ from pam_opt_solvers.problems.network_plan import NetworkPlan
 from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
 
-
 HELP_AFTER = 32
 """Nodes after which heuristics look for a better plan, once: most trees are done by then."""
 

@@ -4,16 +4,21 @@ import os
 
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.cluster_plan import ClusterPlan
+from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.network_plan import NetworkPlan
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
+from pam_opt_solvers.problems.quota import Quota
+from pam_opt_solvers.problems.representatives import Representatives
 from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
     NetworkPlan.kind: NetworkPlan,
     ClusterPlan.kind: ClusterPlan,
+    Representatives.kind: Representatives,
+    ColumnSubset.kind: ColumnSubset,
 }
 """Kind to class."""
 
@@ -36,4 +41,16 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     return known[schema].load(path)
 
 
-__all__ = ["LINEAR", "PROBLEMS", "ClusterPlan", "Feature", "NetworkPlan", "Pairing", "Problem", "load_problem"]
+__all__ = [
+    "LINEAR",
+    "PROBLEMS",
+    "ClusterPlan",
+    "ColumnSubset",
+    "Feature",
+    "NetworkPlan",
+    "Pairing",
+    "Problem",
+    "Quota",
+    "Representatives",
+    "load_problem",
+]

@@ -75,3 +75,14 @@ def as_count(value: Any, name: str, largest: int) -> int:
     if not 0 <= count <= largest:
         raise ProblemError(f"{name} is {count}; it must lie in 0..{largest}")
     return count
+
+
+def as_int64(values: Any, name: str, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
+    """Convert whole numbers to a read-only int64 array of the given shape, or say what is wrong."""
+    given = np.asarray(values)
+    if given.dtype.kind not in "iu":
+        raise ProblemError(f"{name} must hold integers, not dtype {given.dtype}")
+    as_float64(given, name, shape)
+    array = np.ascontiguousarray(given, dtype=np.int64).view()
+    array.flags.writeable = False
+    return array
