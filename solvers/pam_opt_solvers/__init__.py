@@ -14,9 +14,13 @@ from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.curve import PairingCurve, pairing_curve
 from pam_opt_solvers.problems import (
+    FIXED,
     ClusterPlan,
     ColumnSubset,
     Feature,
+    Grouping,
+    JointPairing,
+    LayerPair,
     NetworkPlan,
     Pairing,
     Problem,
@@ -31,12 +35,16 @@ from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
 __all__ = [
+    "FIXED",
     "Budget",
     "ClusterPlan",
     "ColumnSubset",
     "ColumnSubsetCurve",
     "Feature",
     "Frontier",
+    "Grouping",
+    "JointPairing",
+    "LayerPair",
     "NetworkPlan",
     "Options",
     "Outcome",

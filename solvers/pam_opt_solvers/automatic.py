@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import ColumnSubset, Feature, Pairing, Representatives
+from pam_opt_solvers.problems import ColumnSubset, Feature, Grouping, JointPairing, Pairing, Representatives
+from pam_opt_solvers.problems.joint_program import n_products
 from pam_opt_solvers.problems.pairing import PLAIN
 
 Choice = tuple[str, str]
@@ -39,6 +40,18 @@ def _cluster_plan(problem: Any) -> Choice:
     return "max_flow", "exact in polynomial time by a minimum cut"
 
 
+EXACT_CHOICES = 2000
+"""Up to so many permitted choices of a grouping, an integer programme is proved in seconds."""
+
+
+def _grouping(problem: Grouping) -> Choice:
+    if Feature.SET_FUNCTION in problem.features:
+        return "cuts", "the one method that bounds joint budgets"
+    if problem.cost.size <= EXACT_CHOICES:
+        return "math_opt", "exact and fast at this size"
+    return "lagrangian", "close to the optimum and its bound in seconds at this size"
+
+
 def _representatives(problem: Representatives) -> Choice:
     return "lagrangian", "proves most problems in seconds and has a decision and a bound at every moment"
 
@@ -51,11 +64,23 @@ def _column_subset(problem: ColumnSubset) -> Choice:
     return "greedy", "swaps take minutes at this size"
 
 
+PROVABLE_PRODUCTS = 200_000
+"""Products of two choices up to which the Lagrangian dual of a joint pairing takes seconds."""
+
+
+def _joint_pairing(problem: JointPairing) -> Choice:
+    if n_products(problem) <= PROVABLE_PRODUCTS:
+        return "lagrangian", "starts from frank_wolfe's decision and mostly proves it; the problem is small"
+    return "frank_wolfe", "the heuristic that finds planted permutations most often"
+
+
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
     "network_plan": _network_plan,
     "cluster_plan": _cluster_plan,
+    "grouping": _grouping,
     "representatives": _representatives,
     "column_subset": _column_subset,
+    "joint_pairing": _joint_pairing,
 }
 """Kind of problem to the choice; a new problem enters its own."""

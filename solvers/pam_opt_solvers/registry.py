@@ -47,6 +47,12 @@ METHODS: dict[str, dict[str, str]] = {
         "max_flow": "pam_opt_solvers.cluster_plan.max_flow:MaxFlow",
         "networkx": "pam_opt_solvers.cluster_plan.networkx_:Networkx",
     },
+    "grouping": {
+        "lagrangian": "pam_opt_solvers.grouping.lagrangian:Lagrangian",
+        "cuts": "pam_opt_solvers.grouping.cuts:Cuts",
+        "ratio": "pam_opt_solvers.grouping.ratio:Ratio",
+        "greedy": "pam_opt_solvers.grouping.greedy:Greedy",
+    },
     "representatives": {
         "lagrangian": "pam_opt_solvers.representatives.lagrangian:Lagrangian",
         "greedy": "pam_opt_solvers.representatives.greedy:Greedy",
@@ -59,6 +65,12 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.column_subset.greedy:Greedy",
         "importance": "pam_opt_solvers.column_subset.importance:Importance",
         "random": "pam_opt_solvers.column_subset.random_:Random",
+    },
+    "joint_pairing": {
+        "frank_wolfe": "pam_opt_solvers.joint_pairing.frank_wolfe:FrankWolfe",
+        "coordinate_descent": "pam_opt_solvers.joint_pairing.coordinate_descent:CoordinateDescent",
+        "lagrangian": "pam_opt_solvers.joint_pairing.lagrangian:Lagrangian",
+        "greedy": "pam_opt_solvers.joint_pairing.greedy:Greedy",
     },
 }
 """Methods of one kind of problem each."""

@@ -1,22 +1,23 @@
 """Branch and bound: exact column subsets of small layers, with a true bound at any time.
 
-Best bound first: a node is split by its most gainful free unit into "kept" and "not kept". Nodes are taken from the heap
-and bounded in batches, as matrices of this size are too small to pay for a call each. Where one or two units are
+Best bound first: a node is split by its most gainful free unit into "kept" and "not kept". Nodes are taken from the
+heap and bounded in batches, as matrices of this size are too small to pay for a call each. Where one or two units are
 left to keep, all completions are tried at once.
 """
 
 import heapq
 import itertools
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.column_subset.node_bounds import EXCLUDED, FREE, INCLUDED, NodeBounds, Stack, States
 from pam_opt_solvers.column_subset.residual import Residual
-from pam_opt_solvers.column_subset.start import filled_up, greedy_within_limit
+from pam_opt_solvers.column_subset.start import begin, filled_up, greedy_within_limit
 from pam_opt_solvers.column_subset.swaps import improve
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.outcome import Outcome
+from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems import ColumnSubset, Feature
 from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
@@ -73,18 +74,18 @@ class Tree:
         return np.array(batch, np.int8).reshape(-1, len(self.scaled.gram))
 
     def expand(self, states: States) -> None:
-        """Split nodes, bound their children, and keep those that may hold a better decision."""
+        """Split nodes by their most gainful unit and bound their children."""
         stack = self.bounds.residuals(states)
         units, gains = self._best_units(stack, states)
         for node in np.flatnonzero(gains < 0):
             self._offer(filled_up(self.problem, np.flatnonzero(states[node] == INCLUDED)))
         nodes = np.flatnonzero(gains >= 0)
-        children = np.repeat(states[nodes], 2, axis=0)
-        children[0::2][np.arange(len(nodes)), units[nodes]] = INCLUDED
-        children[1::2][np.arange(len(nodes)), units[nodes]] = EXCLUDED
-        children = children[self._completable(children)]
-        if len(children):
-            self._add(children)
+        units, stack = units[nodes], stack[nodes]
+        with_unit, without = states[nodes].copy(), states[nodes].copy()
+        with_unit[np.arange(len(nodes)), units] = INCLUDED
+        without[np.arange(len(nodes)), units] = EXCLUDED
+        self._add(without, stack)
+        self._add(with_unit, self.bounds.given(stack, units))
 
     def _best_units(self, stack: Stack, states: States) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         scaled = self.scaled
@@ -108,9 +109,13 @@ class Tree:
         possible = (room >= 0).all(axis=1) & (lacking <= room).all(axis=1)
         return possible & (lacking.sum(axis=1) <= left) & (room.sum(axis=1) >= left)
 
-    def _add(self, children: States) -> None:
+    def _add(self, children: States, stack: Stack) -> None:
+        """Keep the children, whose residuals are ``stack``, that may hold a better decision."""
+        possible = self._completable(children)
+        children, stack = children[possible], stack[possible]
+        if not len(children):
+            return
         left = self.problem.n_kept - (children == INCLUDED).sum(axis=1)
-        stack = self.bounds.residuals(children)
         bounds = self.bounds.lower(stack, children, left)
         few = (left <= 2) | ((children == FREE).sum(axis=1) == left)
         for node in np.flatnonzero(bounds < self._cut):
@@ -165,7 +170,7 @@ def best_few(
 
 
 class BranchAndBound(Solver[Residual]):
-    """Prove the best units on small layers: about 30 in seconds, more where few directions or single units explain all."""
+    """Prove the best units on small layers: about 30 units in seconds."""
 
     name = "branch_and_bound"
     takes = frozenset({"column_subset"})
@@ -178,15 +183,20 @@ class BranchAndBound(Solver[Residual]):
         return Residual(problem.scaled)
 
     def _run(self, model: Residual, problem: ColumnSubset, options: Options) -> Outcome:
-        search = Search(problem, options.time_limit)
+        search = begin(problem, options.time_limit)
         start = greedy_within_limit(problem, model, search)
+        if search.out_of_time:
+            return Outcome(Status.TIME_LIMIT, start)
         search.offer(np.sort(start))
-        kept = improve(problem, start, search)
+        improve(problem, start, search)
+        search.raise_bound(problem.trivial_bound())
+        assert search.decision is not None
         scaled = problem.scaled
         batch_seconds = SECONDS_PER_ENTRY * max(problem.size**3, BATCH * problem.size)
         if search.seconds_left < 2 * batch_seconds:
-            return search.outcome(note="no time for a single node")
-        tree = Tree(problem, search, float(scaled.importance @ scaled.residuals(np.sort(kept))))
+            outcome = search.outcome(note="no time for a single node")
+            return replace(outcome, status=Status.TIME_LIMIT) if outcome.status is Status.FEASIBLE else outcome
+        tree = Tree(problem, search, float(scaled.importance @ scaled.residuals(search.decision)))
         done, nodes = False, 0
         while not (done or search.over or search.seconds_left < batch_seconds):
             states = tree.take()
@@ -196,4 +206,5 @@ class BranchAndBound(Solver[Residual]):
                 tree.expand(states)
                 search.raise_bound(float(scaled.unscaled(tree.bound)))
         error = float(scaled.unscaled(tree.value - tree.bound)) if done else 0.0
-        return search.outcome(f"{nodes} nodes", finished=done, error=error)
+        outcome = search.outcome(f"{nodes} nodes", finished=done, error=error)
+        return replace(outcome, status=Status.TIME_LIMIT) if outcome.status is Status.FEASIBLE else outcome

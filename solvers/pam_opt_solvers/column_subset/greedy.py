@@ -1,13 +1,10 @@
 """Greedy column subset: forward selection by Gram updates, about one matrix-vector product per kept unit."""
 
-import numpy as np
-
 from pam_opt_solvers.column_subset.residual import Residual
-from pam_opt_solvers.column_subset.start import greedy_within_limit
+from pam_opt_solvers.column_subset.start import begin, greedy_within_limit
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.outcome import Outcome
+from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems import ColumnSubset, Feature
-from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
 
 
@@ -28,9 +25,9 @@ class Greedy(Solver[Residual]):
         return Residual(problem.scaled)
 
     def _run(self, model: Residual, problem: ColumnSubset, options: Options) -> Outcome:
-        search = Search(problem, options.time_limit)
-        search.offer(np.sort(greedy_within_limit(problem, model, search)))
-        return search.outcome()
+        search = begin(problem, options.time_limit)
+        kept = greedy_within_limit(problem, model, search)
+        return Outcome(Status.TIME_LIMIT if search.out_of_time else Status.FEASIBLE, kept)
 
     def worst_seconds(self, problem: ColumnSubset) -> float:
         """Return three slow passes over the matrix for every kept unit."""

@@ -63,6 +63,13 @@ class NodeBounds:
             stack -= columns[:, :, None] * (columns / pivots[:, None])[:, None, :]
         return stack
 
+    def given(self, stack: Stack, units: NDArray[np.int64]) -> Stack:
+        """Return the residuals when each node of ``stack`` also includes its live unit of ``units`` (b,)."""
+        nodes = np.arange(len(stack))
+        columns = stack[nodes, :, units]
+        pivots = columns[nodes, units] + self.scaled.ridge[units]
+        return stack - columns[:, :, None] * (columns / pivots[:, None])[:, None, :]
+
     def lower(self, stack: Stack, states: States, left: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return ``(b,)`` lower bounds, true up to ``resolution * total``.
 

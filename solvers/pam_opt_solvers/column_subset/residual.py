@@ -1,9 +1,9 @@
 """The residual Gram matrix of greedy selection and swaps, updated at about one matrix-vector product a step.
 
 With ``R = G - G_S (G_SS + ridge)^-1 G_S'``, keeping unit j lowers the value by ``f_j / (R_jj + ridge_j)`` with
-``f_j = sum_u importance_u R_uj^2``. Both vectors follow a rank-one change of R by recurrences [1]_ that need one product
-of R with a vector. R itself is kept as a base matrix less a few rank-one terms, which are taken into the base by one
-matrix-matrix product when there are enough of them; then f is computed anew, so that its rounding does not add up.
+``f_j = sum_u importance_u R_uj^2``. Both vectors follow a rank-one change of R by recurrences [1]_ that need one
+product of R with a vector. R itself is kept as a base matrix less a few rank-one terms, which are taken into the base
+by one matrix-matrix product when there are enough of them; then f is computed anew, so that rounding does not add up.
 
 References
 ----------
@@ -12,9 +12,11 @@ References
 """
 
 import numpy as np
-from scipy.linalg import blas
+from scipy.linalg import get_blas_funcs
 
 from pam_opt_solvers.problems.scaled_gram import Matrix, ScaledGram, Vector
+
+_symv, _gemm = get_blas_funcs(("symv", "gemm"), dtype=np.float64)
 
 BLOCK = 64
 """Rank-one terms that are kept apart; more of them cost more per product, fewer cost more matrix-matrix products."""
@@ -27,7 +29,7 @@ class Residual:
     """The residual of all units given the kept ones, and what keeping one more would gain."""
 
     def __init__(self, scaled: ScaledGram, explained: Matrix | None = None) -> None:
-        """Start from what some units explain, the ``(rank, n)`` factor of ``ScaledGram.explained``; from nothing without."""
+        """Start from what units explain, the ``(rank, n)`` factor of ``ScaledGram.explained``; default: nothing."""
         self.importance = scaled.importance
         self.ridge = scaled.ridge
         self.initial = scaled.gram.diagonal()
@@ -69,7 +71,7 @@ class Residual:
     def times(self, vector: Vector) -> Vector:
         """Return R times a vector, reading one triangle of the base."""
         terms = self._terms[: self._count]
-        product = blas.dsymv(1.0, self._base.T, vector, lower=1)
+        product = _symv(1.0, self._base.T, vector, lower=1)
         return product - (self._signs[: self._count] * (terms @ vector)) @ terms
 
     def keep(self, unit: int) -> None:
@@ -95,7 +97,7 @@ class Residual:
             self._base = self._base.copy()
         terms = self._terms[: self._count]
         signed = terms * self._signs[: self._count, None]
-        blas.dgemm(-1.0, terms.T, signed.T, beta=1.0, c=self._base.T, trans_b=1, overwrite_c=1)
+        _gemm(-1.0, terms.T, signed.T, beta=1.0, c=self._base.T, trans_b=1, overwrite_c=1)
         self._count = 0
         self.variances = self._base.diagonal().copy()
         self._restart()

@@ -11,6 +11,18 @@ from pam_opt_solvers.search import Search
 Indices = NDArray[np.int64]
 
 
+SECONDS_PER_PRODUCT = 5e-10
+"""Safe time of a multiplication in a matrix product."""
+
+
+def begin(problem: ColumnSubset, time_limit: float | None) -> Search:
+    """Return a search whose limit leaves the time that recomputing one value takes."""
+    if time_limit is None:
+        return Search(problem, None)
+    value_seconds = SECONDS_PER_PRODUCT * problem.n_kept**2 * problem.size
+    return Search(problem, time_limit - min(value_seconds, time_limit / 2))
+
+
 def filled_up(problem: ColumnSubset, kept: Indices) -> Indices:
     """Return ``kept`` and the most important units that may follow, until ``n_kept`` are kept."""
     own = problem.scaled.importance * problem.scaled.gram.diagonal()

@@ -5,16 +5,16 @@ To drop the kept unit j changes the residual by ``R + q q'`` with ``q = G_:S A e
 product of R with a vector. A pass tries all kept units, the least harmful to drop first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.column_subset.forward import forward
 from pam_opt_solvers.column_subset.residual import Residual
-from pam_opt_solvers.column_subset.start import greedy_within_limit
+from pam_opt_solvers.column_subset.start import SECONDS_PER_PRODUCT, begin, greedy_within_limit
 from pam_opt_solvers.options import Options
-from pam_opt_solvers.outcome import Outcome
+from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems import ColumnSubset, Feature
 from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
@@ -61,7 +61,7 @@ class Exchange:
             residual = Residual(scaled, explained)
         inner = scaled.gram[np.ix_(basis, basis)] + np.diag(scaled.ridge[basis])
         kept = np.concatenate([basis, np.setdiff1d(kept, basis)])
-        return cls(problem, kept, residual, np.linalg.inv(inner), scaled.gram[basis])
+        return cls(problem, kept, residual, _inverse(inner), scaled.gram[basis])
 
     def harms(self) -> NDArray[np.float64]:
         """Return ``(rank,)``: by how much the value rises when each independent unit is dropped."""
@@ -88,13 +88,17 @@ class Exchange:
         pivot = self.residual.variances[unit] + self.residual.ridge[unit]
         self.residual.keep(unit)
         column = self.inverse[slot].copy()
-        self.inverse -= np.outer(column, column / column[slot])
-        self.inverse[slot] = self.inverse[:, slot] = 0.0
-        border = self.inverse @ self.rows[:, unit]
+        without = self.inverse - column[:, None] * (column / column[slot])
+        without[slot] = without[:, slot] = 0.0
+        border = without @ self.rows[:, unit]
         border[slot] = -1.0
-        self.inverse += np.outer(border, border / pivot)
+        self.inverse = without + border[:, None] * (border / pivot)
         self.kept[slot] = unit
         self.rows[slot] = self.problem.scaled.gram[unit]
+
+
+def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
 class Swaps(Solver[Residual]):
@@ -111,20 +115,27 @@ class Swaps(Solver[Residual]):
         return Residual(problem.scaled)
 
     def _run(self, model: Residual, problem: ColumnSubset, options: Options) -> Outcome:
-        search = Search(problem, options.time_limit)
+        search = begin(problem, options.time_limit)
         start = greedy_within_limit(problem, model, search)
+        if search.out_of_time:
+            return Outcome(Status.TIME_LIMIT, start)
         search.offer(np.sort(start))
         if EIGENVALUES * problem.size**3 < AFFORDABLE * search.seconds_left:
             search.raise_bound(problem.spectral_bound())
-        improve(problem, start, search)
-        return search.outcome()
+        improved = improve(problem, start, search)
+        outcome = search.outcome()
+        stopped = outcome.status is Status.FEASIBLE and not improved
+        return replace(outcome, status=Status.TIME_LIMIT) if stopped else outcome
 
 
-def improve(problem: ColumnSubset, kept: Indices, search: Search) -> Indices:
-    """Exchange until a whole pass finds nothing, offering what is found; return the best kept units."""
+def improve(problem: ColumnSubset, kept: Indices, search: Search) -> bool:
+    """Exchange until a whole pass finds nothing, offering what is found; return whether time sufficed for that."""
+    setup_seconds = SECONDS_PER_PRODUCT * problem.n_kept * problem.size * (problem.size + 2 * problem.n_kept)
     every = max(1, problem.n_kept**2 * problem.size // 10**8)  # to offer is to recompute the value
     value = search.value
-    while not search.over:
+    while not search.closed:
+        if search.seconds_left < setup_seconds:
+            return False
         exchange = Exchange.of(problem, kept)
         found = 0
         for slot in np.argsort(exchange.harms(), kind="stable"):
@@ -139,4 +150,4 @@ def improve(problem: ColumnSubset, kept: Indices, search: Search) -> Indices:
             break
         kept, value = exchange.kept, reached
         search.offer(np.sort(kept))
-    return kept
+    return search.closed or not search.out_of_time

@@ -6,6 +6,9 @@ from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.cluster_plan import ClusterPlan
 from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.grouping import Grouping
+from pam_opt_solvers.problems.joint_pairing import JointPairing
+from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
 from pam_opt_solvers.problems.network_plan import NetworkPlan
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
@@ -17,8 +20,10 @@ PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
     NetworkPlan.kind: NetworkPlan,
     ClusterPlan.kind: ClusterPlan,
+    Grouping.kind: Grouping,
     Representatives.kind: Representatives,
     ColumnSubset.kind: ColumnSubset,
+    JointPairing.kind: JointPairing,
 }
 """Kind to class."""
 
@@ -42,11 +47,15 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
 
 
 __all__ = [
+    "FIXED",
     "LINEAR",
     "PROBLEMS",
     "ClusterPlan",
     "ColumnSubset",
     "Feature",
+    "Grouping",
+    "JointPairing",
+    "LayerPair",
     "NetworkPlan",
     "Pairing",
     "Problem",

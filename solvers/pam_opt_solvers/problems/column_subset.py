@@ -54,13 +54,14 @@ class ColumnSubset(Problem):
         value = sum_u weights_u (G_uu - G_uS (G_SS + ridge I)^+ G_Su)
               = sum_u weights_u min_a |x_u - X_S a|^2 + ridge |a|^2
 
-    for any features with ``X'X = G``. Without a ridge kept units explain themselves and cost nothing; with one they cost
-    at most ``ridge`` times their weight. Residual variances below 16 n eps of a unit's own count as zero, and a kept unit
-    with such a residual given others (a second copy, a constant) explains nothing more. No linear formulation exists,
-    so there is no integer programme. Greedy selection is analysed in [1], the spectral bound is that of [2].
+    for any features with ``X'X = G``. Without a ridge kept units explain themselves and cost nothing; with one they
+    cost at most ``ridge`` times their weight. Residual variances below 16 n eps of a unit's own count as zero, and a
+    kept unit with such a residual given others (a second copy, a constant) explains nothing more. No linear
+    formulation exists, so there is no integer programme. Greedy selection is that of [1], the spectral bound of [2].
 
     [1] A. K. Farahat et al., "Greedy column subset selection for large-scale data sets", 2013, arXiv:1312.6838.
-    [2] C. Eckart and G. Young, "The approximation of one matrix by another of lower rank", 1936, doi:10.1007/BF02288367.
+    [2] C. Eckart and G. Young, "The approximation of one matrix by another of lower rank", 1936,
+    doi:10.1007/BF02288367.
 
     Examples
     --------
@@ -135,7 +136,7 @@ class ColumnSubset(Problem):
         return self._weights * self.gram.diagonal()
 
     def float_error(self, terms: int | None = None) -> float:
-        """Return the worst float64 error of a value: twice the resolution for every unit, however many terms there are."""
+        """Return the worst float64 error of a value: twice the resolution for every unit, whatever ``terms``."""
         return float(self.scaled.unscaled(2 * self.scaled.resolution * self.scaled.total))
 
     def may_follow(self, kept: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -189,7 +190,7 @@ class ColumnSubset(Problem):
         return f"{len(decision)} of {self.size} units kept"
 
     def trivial_bound(self) -> float:
-        """Return the spectral lower bound, above 2048 units that of the spectrum's first two moments; +inf if infeasible."""
+        """Return the spectral lower bound, above 2048 units that of the spectrum's moments; +inf if infeasible."""
         return self._trivial_bound
 
     @cached_property
@@ -223,7 +224,8 @@ class ColumnSubset(Problem):
         for c in np.flatnonzero(counts < least):
             return f"{self.quota.name} class {c} must keep {least[c]} units and has {counts[c]} that may be kept"
         if least.sum() > self.n_kept:
-            return f"the {self.quota.name} classes must keep {least.sum()} units in all, more than the {self.n_kept} to keep"
+            needed = least.sum()
+            return f"the {self.quota.name} classes must keep {needed} units in all, more than the {self.n_kept} to keep"
         together = np.minimum(counts, most).sum()
         if together < self.n_kept:
             return (
@@ -264,12 +266,11 @@ class ColumnSubset(Problem):
         """Build a problem from named arrays; ``gram`` and ``n_kept`` will do."""
         quota = None
         if "quota_labels" in arrays:
-            parts = (arrays[f"quota_{part}"] for part in ("labels", "least", "most"))
-            quota = Quota(*parts, str(arrays.get("quota_name", "quota")))
-        weights, forbidden = arrays.get("weights"), arrays.get("forbidden")
-        return cls(
-            arrays["gram"], arrays["n_kept"][()], weights, arrays.get("ridge", np.array(0.0))[()], forbidden, quota
-        )
+            labels, least, most = (arrays[f"quota_{part}"] for part in ("labels", "least", "most"))
+            quota = Quota(labels, least, most, str(arrays.get("quota_name", "quota")))
+        count: Any = arrays["n_kept"][()]
+        ridge: Any = arrays["ridge"][()] if "ridge" in arrays else 0.0
+        return cls(arrays["gram"], count, arrays.get("weights"), ridge, arrays.get("forbidden"), quota)
 
 
 def _as_weights(weights: Any, size: int) -> NDArray[np.float64]:

@@ -265,7 +265,7 @@ class Representatives(Problem):
         return "too few units may be kept, or too many have no other unit to represent them"
 
     def certainly_feasible(self) -> bool:
-        """Whether a decision surely exists: every unit may represent every other one, quotas on one labelling at most."""
+        """Whether a decision surely exists: all may represent all, quotas on one labelling at most."""
         return (
             self.size > 0
             and self.features <= {Feature.QUOTAS}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import get_lapack_funcs, solve_triangular
 
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.checks import LARGEST
@@ -18,6 +18,8 @@ from pam_opt_solvers.problems.checks import LARGEST
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Indices = NDArray[np.int64]
+
+_potrf, _pstrf = get_lapack_funcs(("potrf", "pstrf"), dtype=np.float64)
 
 ASYMMETRY = 1e-6
 """Largest part of sqrt(gram[u, u] gram[v, v]) by which gram[u, v] and gram[v, u] may differ; they are averaged."""
@@ -64,7 +66,7 @@ class ScaledGram:
         return np.ldexp(values, self.exponent)
 
     def explained(self, kept: Indices) -> tuple[Indices, Matrix]:
-        """Return a basis of the kept units and the ``(rank, n)`` factor X with ``X'X`` what they explain of the Gram matrix.
+        """Return a basis of the kept units and the ``(rank, n)`` factor X of what they explain, ``X'X``.
 
         A Cholesky factorisation with pivots: it ends where no kept unit has a variance left that rounding could not
         have made, so that a second copy of a unit, or a constant one, explains nothing instead of dividing by noise.
@@ -73,7 +75,7 @@ class ScaledGram:
             return kept, self.gram[:0]
         inner = self.gram[np.ix_(kept, kept)]
         inner[np.diag_indices(len(kept))] += self.ridge[kept]
-        factor, pivots, rank, _ = lapack.dpstrf(inner, tol=self.resolution, lower=1)
+        factor, pivots, rank, _ = _pstrf(inner, tol=self.resolution, lower=1)
         basis = kept[pivots[:rank] - 1]
         if not rank:
             return basis, self.gram[:0]
@@ -127,7 +129,8 @@ def _refuse_negative(variances: Vector) -> None:
     if (variances < 0).any():
         unit = int(np.argmax(variances < 0))
         raise ProblemError(
-            f"gram[{unit}, {unit}] is {variances[unit]}; a variance cannot be negative: build gram as features.T @ features"
+            f"gram[{unit}, {unit}] is {variances[unit]}; a variance cannot be negative: "
+            "build gram as features.T @ features"
         )
 
 
@@ -148,8 +151,8 @@ def _refuse_correlations(gram: Matrix, scaled: Matrix) -> None:
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise ProblemError(
-            f"gram[{row}, {column}] is {gram[row, column]}, more than sqrt(gram[{row}, {row}] gram[{column}, {column}]): "
-            "not positive semidefinite; build gram as features.T @ features"
+            f"gram[{row}, {column}] is {gram[row, column]}, more than the variances gram[{row}, {row}] and "
+            f"gram[{column}, {column}] allow: not positive semidefinite; build gram as features.T @ features"
         )
 
 
@@ -178,7 +181,7 @@ def _least_lift(gram: Matrix, scaled: Matrix) -> float:
         return 1e-6 + _LIFTS[-1] * n
     lowest = float(np.linalg.eigvalsh(scaled)[0])
     raise ProblemError(
-        f"gram is not positive semidefinite: with all variances scaled to about 1 its least eigenvalue is {lowest:.3g}, "
+        f"gram is not positive semidefinite: with variances scaled to about 1 its least eigenvalue is {lowest:.3g}, "
         "more than rounding explains; build gram as features.T @ features"
     )
 
@@ -188,7 +191,7 @@ def _definite(scaled: Matrix, lift: float) -> bool:
     raised = scaled.copy()
     diagonal = scaled.diagonal()
     raised[np.diag_indices(len(raised))] = np.where(diagonal > 0, diagonal * (1 + lift), 1.0)
-    return len(raised) == 0 or lapack.dpotrf(raised.T, lower=1, overwrite_a=1)[1] == 0
+    return len(raised) == 0 or _potrf(raised.T, lower=1, overwrite_a=1)[1] == 0
 
 
 def _importances(variances: Vector, weights: Vector, exponents: NDArray[np.int64]) -> tuple[Vector, int]:
