@@ -1,4 +1,4 @@
-"""Recovery of planted permutations: ``python benchmarks/joint_pairing_recovery.py`` (about two minutes when the machine is idle).
+"""Recovery of planted permutations: ``python benchmarks/joint_pairing_recovery.py`` (about two minutes, machine idle).
 
 For every family of instances and every solver of the joint pairing: in how many of fifty seeds it finds the
 planted permutations of all layers, in how many it ends no worse than them (under noise another decision may

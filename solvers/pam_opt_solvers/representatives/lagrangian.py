@@ -155,4 +155,5 @@ class _Run:
 
 def _fixed(reduced: Reduced) -> str:
     out = int((~reduced.keepable).sum())
-    return f"reduced costs fixed {int(reduced.certain.sum())} units as kept and {out} as not, {reduced.undecided} undecided"
+    kept = int(reduced.certain.sum())
+    return f"reduced costs fixed {kept} units as kept and {out} as not, {reduced.undecided} undecided"
