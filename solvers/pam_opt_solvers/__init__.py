@@ -9,16 +9,19 @@
 from pam_opt_solvers.api import solve
 from pam_opt_solvers.column_subset.curve import ColumnSubsetCurve, column_subset_curve
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
+from pam_opt_solvers.network_plan.frontier import Frontier, network_frontier
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.curve import PairingCurve, pairing_curve
 from pam_opt_solvers.problems import (
     FIXED,
+    ClusterPlan,
     ColumnSubset,
     Feature,
     Grouping,
     JointPairing,
     LayerPair,
+    NetworkPlan,
     Pairing,
     Problem,
     Quota,
@@ -26,6 +29,7 @@ from pam_opt_solvers.problems import (
     load_problem,
 )
 from pam_opt_solvers.problems.budget import Budget
+from pam_opt_solvers.problems.lattice import all_groups, run_probabilities
 from pam_opt_solvers.registry import SolverInfo, available
 from pam_opt_solvers.representatives.curve import RepresentativesCurve, representatives_curve
 from pam_opt_solvers.solution import Run, Solution
@@ -34,12 +38,15 @@ from pam_opt_solvers.solver import Solver
 __all__ = [
     "FIXED",
     "Budget",
+    "ClusterPlan",
     "ColumnSubset",
     "ColumnSubsetCurve",
     "Feature",
+    "Frontier",
     "Grouping",
     "JointPairing",
     "LayerPair",
+    "NetworkPlan",
     "Options",
     "Outcome",
     "Pairing",
@@ -58,10 +65,13 @@ __all__ = [
     "SolverNotFound",
     "SolverUnsuitable",
     "Status",
+    "all_groups",
     "available",
     "column_subset_curve",
     "load_problem",
+    "network_frontier",
     "pairing_curve",
     "representatives_curve",
+    "run_probabilities",
     "solve",
 ]

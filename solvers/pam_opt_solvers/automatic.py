@@ -30,6 +30,16 @@ def _pairing(problem: Pairing) -> Choice:
     return "hungarian", "exact in polynomial time and the fastest here"
 
 
+def _network_plan(problem: Any) -> Choice:
+    return "branch_and_bound", "exact, and has a near-optimal plan with a bound at any time"
+
+
+def _cluster_plan(problem: Any) -> Choice:
+    if Feature.NOT_SUBMODULAR in problem.features:
+        return "cp_sat", "exact also where forbidden edges are worth less than the MACs they save"
+    return "max_flow", "exact in polynomial time by a minimum cut"
+
+
 EXACT_CHOICES = 2000
 """Up to so many permitted choices of a grouping, an integer programme is proved in seconds."""
 
@@ -66,6 +76,8 @@ def _joint_pairing(problem: JointPairing) -> Choice:
 
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
+    "network_plan": _network_plan,
+    "cluster_plan": _cluster_plan,
     "grouping": _grouping,
     "representatives": _representatives,
     "column_subset": _column_subset,

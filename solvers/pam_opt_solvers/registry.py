@@ -37,6 +37,16 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
         "random": "pam_opt_solvers.pairing.random_:Random",
     },
+    "network_plan": {
+        "branch_and_bound": "pam_opt_solvers.network_plan.branch_and_bound:BranchAndBound",
+        "lagrangian": "pam_opt_solvers.network_plan.lagrangian:Lagrangian",
+        "greedy": "pam_opt_solvers.network_plan.greedy:Greedy",
+        "uniform": "pam_opt_solvers.network_plan.uniform:Uniform",
+    },
+    "cluster_plan": {
+        "max_flow": "pam_opt_solvers.cluster_plan.max_flow:MaxFlow",
+        "networkx": "pam_opt_solvers.cluster_plan.networkx_:Networkx",
+    },
     "grouping": {
         "lagrangian": "pam_opt_solvers.grouping.lagrangian:Lagrangian",
         "cuts": "pam_opt_solvers.grouping.cuts:Cuts",

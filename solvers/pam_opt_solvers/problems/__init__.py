@@ -3,11 +3,13 @@
 import os
 
 from pam_opt_solvers.errors import ProblemError
+from pam_opt_solvers.problems.cluster_plan import ClusterPlan
 from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.grouping import Grouping
 from pam_opt_solvers.problems.joint_pairing import JointPairing
 from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
+from pam_opt_solvers.problems.network_plan import NetworkPlan
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
 from pam_opt_solvers.problems.quota import Quota
@@ -16,6 +18,8 @@ from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
+    NetworkPlan.kind: NetworkPlan,
+    ClusterPlan.kind: ClusterPlan,
     Grouping.kind: Grouping,
     Representatives.kind: Representatives,
     ColumnSubset.kind: ColumnSubset,
@@ -46,11 +50,13 @@ __all__ = [
     "FIXED",
     "LINEAR",
     "PROBLEMS",
+    "ClusterPlan",
     "ColumnSubset",
     "Feature",
     "Grouping",
     "JointPairing",
     "LayerPair",
+    "NetworkPlan",
     "Pairing",
     "Problem",
     "Quota",

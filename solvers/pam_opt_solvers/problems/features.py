@@ -16,4 +16,5 @@ class Feature(Enum):
     TIED = "units that go together"
     QUOTAS = "least and most kept units per class"
     SET_FUNCTION = "budgets on a set function"
+    NOT_SUBMODULAR = "forbidden edges that are worth less than the MACs they save"
     CAPACITIES = "limits on how many units one may stand for"
