@@ -9,12 +9,13 @@ from pam_opt.atomic import write_text
 from pam_opt.errors import StorageError
 from pam_opt.report.figures import write_figures
 from pam_opt.report.sentences import findings
-from pam_opt.report.table import markdown_table, rich_table, seed_ratios_table
+from pam_opt.report.table import markdown_table, not_applicable, rich_table, seed_ratios_table
 
 __all__ = [
     "OUTSIDE",
     "findings",
     "markdown_table",
+    "not_applicable",
     "outside",
     "read_results",
     "rich_table",
@@ -36,6 +37,8 @@ def read_results(path: Path) -> dict[str, Any]:
             raise ValueError(f"schema {results['schema']}, this version reads 1")
         if not results["methods"] or not all(cell["combinations"] for cell in results["methods"].values()):
             raise ValueError("it has no methods")
+        if not all(isinstance(reason, str) for reason in results.get("does_not_apply", {}).values()):
+            raise ValueError("a method that does not apply has no reason")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as err:
         raise StorageError(f"{str(path)!r} holds no results: {err}") from err
     return results
@@ -53,6 +56,7 @@ def write_summary(results: Sequence[dict[str, Any]], out: Path) -> list[Path]:
     """Write ``table.md`` over all seeds and the figures of the first; return the paths."""
     table = out / "table.md"
     legend = f"\n{OUTSIDE}\n" if outside(results) else ""
+    absent = "".join(f"\n{line}\n" for line in not_applicable(results))
     seeds = f"\n{found}" if (found := seed_ratios_table(results)) else ""
-    write_text(table, f"{markdown_table(results)}{legend}\n{findings(results)}\n{seeds}")
+    write_text(table, f"{markdown_table(results)}{legend}{absent}\n{findings(results)}\n{seeds}")
     return [table, *write_figures(results[0], out / "figures")]

@@ -35,8 +35,24 @@ class Row:
 
 
 def rows(results: Sequence[Results]) -> list[Row]:
-    """Collect the rows of all methods, in the order of the experiment."""
-    return [_row(name, results) for name in results[0]["methods"]]
+    """Collect the rows of all methods that apply in every seed, in the order of the experiment."""
+    names = [name for name in results[0]["methods"] if all(name in result["methods"] for result in results)]
+    return [_row(name, results) for name in names]
+
+
+def not_applicable(results: Sequence[Results]) -> list[str]:
+    """Say of every method that does not apply why, a line each; results of earlier versions name none."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for result in results:
+        for unit, reason in result.get("does_not_apply", {}).items():
+            found.setdefault((unit, reason), []).append(result["experiment"]["seed"])
+    return [
+        f"{unit!r} does not apply{_which(seeds, len(results))}: {reason}" for (unit, reason), seeds in found.items()
+    ]
+
+
+def _which(seeds: Sequence[int], count: int) -> str:
+    return "" if len(seeds) == count else f" (seed {', '.join(map(str, seeds))})"
 
 
 def _row(name: str, results: Sequence[Results]) -> Row:
@@ -99,12 +115,15 @@ def seed_ratios_table(results: Sequence[Results]) -> str:
 def _cells(results: Sequence[Results]) -> list[list[str]]:
     """Write all cells, header first: one column for each method, or one row where that would be too wide."""
     table = rows(results)
-    tasks, combinations = list(table[0].accuracy), list(table[0].macs)
+    tasks = sorted(results[0]["parents"])
+    combinations = list(next(iter(results[0]["methods"].values()))["combinations"])
     names = [*(f"{task} %" for task in tasks), *combinations, "E[C]", "/ separate"]
     accuracies = [_spread([100 * result["parents"][task]["accuracy"] for result in results], 1) for task in tasks]
     ratio = any(row.ratios for row in table)
     columns = [["%, kMAC", *names], ["parents", *accuracies, *("" for _ in [*combinations, "", ""])]]
     columns += [_column(row) for row in table]
+    absent = {unit: None for result in results for unit in result.get("does_not_apply", {})}
+    columns += [[f"{unit} (does not apply)", *("-" for _ in names)] for unit in absent]
     columns = columns if ratio else [column[:-1] for column in columns]
     transposed = [list(line) for line in zip(*columns, strict=True)]
     return transposed if len(columns) <= _MOST_COLUMNS else columns

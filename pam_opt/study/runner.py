@@ -11,6 +11,7 @@ import torch
 
 from pam_opt.data import Batches, Dataset
 from pam_opt.data import load as load_data
+from pam_opt.errors import PlanError, SolverUnsuitable
 from pam_opt.macs import costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import single
@@ -33,11 +34,13 @@ def run_study(config: StudyConfig, out: Path, *, resume: bool = False, progress:
     """Run all seeds of a study and return the paths of their ``results.json``.
 
     With one seed the results lie in `out`, with several in a folder for each. A run that was stopped loses
-    only the parent or method it was working on; `resume` goes on behind the last finished one.
+    only the parent or method it was working on; `resume` goes on behind the last finished one. A method that
+    cannot be planned for these parents is a result too, "does not apply" with the reason.
 
     Raises
     ------
     ConfigError : `out` holds another experiment, or this one without `resume`
+    PlanError : none of the methods applies
     DataError, StorageError : data that cannot be read, results that cannot be written
     """
     progress = progress or Progress()
@@ -125,10 +128,15 @@ class _SeedRun:
             self.config.combinations,
             self.seed,
         )
-        with self.progress.stage(f"{label}: plan and merge"):
-            built = METHODS[name].build(ingredients, width)
         for kind in ("methods", "networks", "plans"):
             make_folder(self.folder / kind)
+        try:
+            with self.progress.stage(f"{label}: plan and merge"):
+                built = METHODS[name].build(ingredients, width)
+        except (PlanError, SolverUnsuitable) as err:
+            self.progress.say(f"{label}: does not apply: {err}")
+            write_record(record, {"cells": {}, "does_not_apply": str(err)})
+            return
         if built.plan is not None:
             built.plan.save(self.folder / "plans" / f"{unit}.json")
         found = {
@@ -211,10 +219,17 @@ class _SeedRun:
 
     def _write_results(self, parents: Mapping[str, Parent]) -> Path:
         methods: dict[str, Any] = {}
+        not_applicable: dict[str, str] = {}
         for width in self.config.merge.widths:
             for name in self.config.methods:
                 unit = _unit_name(name, width, self.config)
-                methods |= read_record(self.folder / "methods" / f"{unit}.json", cells=dict)["cells"]
+                record = read_record(self.folder / "methods" / f"{unit}.json", cells=dict)
+                methods |= record["cells"]
+                if "does_not_apply" in record:
+                    not_applicable[unit] = str(record["does_not_apply"])
+        if not methods:
+            reasons = "; ".join(f"{unit!r}: {reason}" for unit, reason in not_applicable.items())
+            raise PlanError(f"none of the study's methods applies to its parents: {reasons}")
         results = {
             "schema": SCHEMA,
             "experiment": self._experiment(),
@@ -227,6 +242,7 @@ class _SeedRun:
                 for task in self.tasks
             },
             "methods": methods,
+            "does_not_apply": not_applicable,
         }
         path = self.folder / "results.json"
         write_record(path, results)
