@@ -49,10 +49,9 @@ def strangers():
     return parents, tasks, pam.measure(parents, make_data((1, 8, 8), tasks), tasks=tasks)
 
 
-def joint(strangers, **options):
+def joint(strangers, solver: str = SOLVER, **options):
     parents, tasks, statistics = strangers
-    options = {"solver": SOLVER} | options
-    return pam.plan(parents, tasks=tasks, statistics=statistics, problem="joint", **options)
+    return pam.plan(parents, tasks=tasks, statistics=statistics, problem="joint", solver=solver, **options)
 
 
 @pytest.mark.parametrize("cost", [None, "weights", "fisher", "correlation"])

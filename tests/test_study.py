@@ -10,7 +10,7 @@ from bad_input_cases import leftovers, refuses, strict_json, study, without_seco
 
 import pam_opt as pam
 from pam_opt.data import load as load_data
-from pam_opt.errors import ConfigError, StorageError
+from pam_opt.errors import ConfigError, PlanError, StorageError
 from pam_opt.families import FAMILIES
 from pam_opt.report import read_results, write_summary
 from pam_opt.storage import load_tensors
@@ -70,6 +70,58 @@ def test_methods_that_keep_representatives_measure_within_the_parents(tmp_path):
     for name in names:
         plan = pam.Plan.load(tmp_path / "out" / "plans" / f"{name}.json")
         assert all(set(layer.groups) == {frozenset(plan.tasks)} for layer in plan.layers)
+
+
+def test_methods_of_joint_layers_and_groups(tmp_path):
+    names = ["joint", "joint-fisher", "grouping"]
+    run_study(config(methods=names, fine_tune={"epochs": [0]}, prune=None), tmp_path / "out")
+    results = strict_json(tmp_path / "out" / "results.json")
+    assert list(results["methods"]) == names
+    assert results["does_not_apply"] == {}
+    for name in names:
+        (record, *others) = pam.Plan.load(tmp_path / "out" / "plans" / f"{name}.json").records
+        assert bool(others) is (name == "grouping")
+        assert record["value"] >= record["bound"]
+
+
+THREE = [
+    {"name": "low", "classes": [0, 1, 2, 3, 4]},
+    {"name": "even", "mapping": {digit: digit % 2 for digit in range(10)}},
+    {"name": "high", "classes": [5, 6, 7, 8, 9]},
+]
+
+
+def test_a_method_that_does_not_apply_is_a_result_with_its_reason(tmp_path):
+    out, names = tmp_path / "out", ["separate", "joint", "optimal"]
+    settings = config(methods=names, tasks=THREE, prune=None, seeds=[0, 1])
+    paths = run_study(settings, out)
+    for path in paths:
+        results = read_results(path)
+        assert list(results["methods"]) == ["separate", "optimal"]
+        assert "pairs two parents, not 3" in results["does_not_apply"]["joint"]
+    write_summary([read_results(path) for path in paths], out)
+    table = (out / "table.md").read_text()
+    assert "joint (does not apply)" in table
+    assert table.count("'joint' does not apply: problem='joint' pairs two parents, not 3") == 1
+    listener = Listener()
+    run_study(settings, out, resume=True, progress=listener)
+    assert listener.stages == ["read data"]
+
+
+def test_a_method_that_applies_in_one_seed_only_is_told_by_seed(tmp_path):
+    paths = run_study(config(methods=["separate", "optimal"], prune=None, seeds=[0, 1]), tmp_path / "out")
+    results = [read_results(path) for path in paths]
+    del results[1]["methods"]["optimal"]
+    results[1]["does_not_apply"] = {"optimal": "of a reason"}
+    (tmp_path / "summary").mkdir()
+    write_summary(results, tmp_path / "summary")
+    table = (tmp_path / "summary" / "table.md").read_text()
+    assert "'optimal' does not apply (seed 1): of a reason" in table
+
+
+def test_a_study_of_which_no_method_applies_says_why(tmp_path):
+    with refuses(PlanError, "none of the study's methods applies", "'joint': problem='joint' pairs two parents"):
+        run_study(config(methods=["joint"], tasks=THREE, prune=None), tmp_path / "out")
 
 
 # ------------------------------------------------------------------------------------------ what results say
