@@ -10,13 +10,14 @@ from pam_opt_solvers.api import solve
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems import Feature, Pairing, Problem, load_problem
+from pam_opt_solvers.problems import Feature, MultiPairing, Pairing, Problem, load_problem
 from pam_opt_solvers.registry import SolverInfo, available
 from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
 __all__ = [
     "Feature",
+    "MultiPairing",
     "Options",
     "Outcome",
     "Pairing",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.problems import Feature, MultiPairing, Pairing
 
 Choice = tuple[str, str]
 
@@ -20,7 +20,19 @@ def _pairing(problem: Pairing) -> Choice:
     return "hungarian", "exact in polynomial time and the fastest here"
 
 
+def _multi_pairing(problem: MultiPairing) -> Choice:
+    two = problem.n_parents == 2
+    if Feature.WITHIN in problem.features:
+        return ("matching", "exact in polynomial time") if two else ("triangle_cuts", "exact where it ends in time")
+    if two:
+        return "sequential", "exact for two parents: one assignment"
+    if Feature.MANY_PARENTS in problem.features:
+        return "local_search", "the best decisions for more than three parents, with a bound from every three of them"
+    return "column_generation", "exact, and a good decision with its bound at any time"
+
+
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
+    "multi_pairing": _multi_pairing,
 }
 """Kind of problem to the choice; a new problem enters its own."""

@@ -36,6 +36,16 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
         "random": "pam_opt_solvers.pairing.random_:Random",
     },
+    "multi_pairing": {
+        "column_generation": "pam_opt_solvers.multi_pairing.column_generation:ColumnGeneration",
+        "lagrangian": "pam_opt_solvers.multi_pairing.lagrangian:Lagrangian",
+        "triangle_cuts": "pam_opt_solvers.multi_pairing.triangle_cuts:TriangleCuts",
+        "matching": "pam_opt_solvers.multi_pairing.matching:Matching",
+        "local_search": "pam_opt_solvers.multi_pairing.local_search:LocalSearch",
+        "cyclic": "pam_opt_solvers.multi_pairing.cyclic:Cyclic",
+        "sequential": "pam_opt_solvers.multi_pairing.sequential:Sequential",
+        "star": "pam_opt_solvers.multi_pairing.star:Star",
+    },
 }
 """Methods of one kind of problem each."""
 

@@ -4,12 +4,14 @@ import os
 
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.multi_pairing import MultiPairing
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
 from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
+    MultiPairing.kind: MultiPairing,
 }
 """Kind to class."""
 
@@ -32,4 +34,4 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     return known[schema].load(path)
 
 
-__all__ = ["LINEAR", "PROBLEMS", "Feature", "Pairing", "Problem", "load_problem"]
+__all__ = ["LINEAR", "PROBLEMS", "Feature", "MultiPairing", "Pairing", "Problem", "load_problem"]

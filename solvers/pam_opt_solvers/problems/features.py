@@ -11,3 +11,7 @@ class Feature(Enum):
     FORBIDDEN = "forbidden choices"
     RECTANGULAR = "sides of different length"
     SET_FUNCTION = "budgets on a set function"
+    WITHIN = "merging within a parent"
+    TWO_PARENTS = "two parents only"
+    THREE_PARENTS = "three parents"
+    MANY_PARENTS = "more than three parents"

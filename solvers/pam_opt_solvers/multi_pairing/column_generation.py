@@ -1,0 +1,253 @@
+"""Exact merging of three parents: column generation, reduced-cost fixing, neighbourhoods, branch and bound.
+
+1. Cyclic re-matching and a Lagrangian climb give a decision and prices.
+2. Those prices choose the first columns of the linear relaxation; it prices in others until none is missing, so its
+   bound holds for all clusters.
+3. A cluster whose reduced cost exceeds the gap is in no better decision [1]. While too many are left, parts of the
+   decision are solved anew to make the gap smaller.
+4. Branch and bound over the clusters that are left.
+
+[1] L. A. Wolsey, "Integer Programming", 2nd edition, Wiley 2020, section 7.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pam_opt_solvers.multi_pairing.branching import BranchAndBound
+from pam_opt_solvers.multi_pairing.column_lp import ColumnLp, safe_sum
+from pam_opt_solvers.multi_pairing.cyclic import offer
+from pam_opt_solvers.multi_pairing.diving import dive
+from pam_opt_solvers.multi_pairing.neighbourhoods import Neighbourhoods
+from pam_opt_solvers.multi_pairing.relaxation import Climb, Relaxation
+from pam_opt_solvers.multi_pairing.rematching import Rematching
+from pam_opt_solvers.multi_pairing.triples import Prices, Triples
+from pam_opt_solvers.options import Options
+from pam_opt_solvers.outcome import Outcome
+from pam_opt_solvers.problems import Feature, MultiPairing
+from pam_opt_solvers.search import Search
+from pam_opt_solvers.solver import ALL_FEATURES, Solver
+
+STARTS = 3
+CLIMB_SHARE = 0.2
+"""Share of the time that the climb may take."""
+MOST_STEPS = 400
+COLUMNS_PER_UNIT = 20
+MOST_SURVIVORS = 12_000
+"""Clusters that branch and bound takes; it is quicker to shrink the gap than to branch over more."""
+MOST_IDLE = 60
+"""Neighbourhoods without an improvement after which branch and bound takes what there is."""
+
+
+class ColumnGeneration(Solver["Generation"]):
+    """Merge three parents at least cost, proved; a decision with its bound at any time."""
+
+    name = "column_generation"
+    takes = frozenset({"multi_pairing"})
+    backend = "ortools"
+    module = "ortools.linear_solver.pywraplp"
+    exact = True
+    features = ALL_FEATURES - {Feature.WITHIN, Feature.TWO_PARENTS, Feature.MANY_PARENTS}
+    description = "exact for three parents; columns, reduced-cost fixing, branch and bound; anytime"
+    stops_itself = True
+
+    def _build(self, problem: MultiPairing, options: Options) -> "Generation":
+        return Generation(problem, Rematching(problem), Triples.of(problem))
+
+    def _run(self, model: "Generation", problem: MultiPairing, options: Options) -> Outcome:
+        search = Search(problem, options.time_limit)
+        finished = model.run(search, np.random.default_rng(options.seed))
+        error = 4e-9 / model.rematching.scale + problem.float_error() if finished else 0.0
+        return search.outcome(note=model.note, finished=finished, error=error)
+
+
+@dataclass
+class Generation:
+    """The state of one solve; values inside are scaled as in `Rematching`."""
+
+    problem: MultiPairing
+    rematching: Rematching
+    triples: Triples
+    prices: Prices | None = None
+    note: str = ""
+    _lp: ColumnLp | None = field(default=None, repr=False)
+
+    @property
+    def dear(self) -> float:
+        """More than any decision costs, even with one part of it at that price."""
+        return 2.0 * self.problem.most_terms + 2.0
+
+    def run(self, search: Search, rng: np.random.Generator) -> bool:
+        """Search, and say whether the best decision is proved, or that there is none."""
+        self.start(search, rng)
+        if math.isinf(search.bound):
+            return True
+        if search.over or self.prices is None:
+            return False
+        self.generate(search)
+        if search.over or self._lp is None:
+            return False
+        for found in dive(self._lp, search.deadline):
+            self.offer(search, found)
+        return self._finish(search, rng)
+
+    def start(self, search: Search, rng: np.random.Generator) -> None:
+        """Find a decision by re-matching, and prices by the climb."""
+        search.raise_bound(self.problem.trivial_bound())
+        for start in range(STARTS):
+            if search.decision is None or not search.over:
+                order = np.argsort(self.problem.sizes, kind="stable") if start == 0 else self.rematching.random_order(rng)
+                offer(search, self.rematching, self.rematching.polish(self.rematching.sequential(order), search.deadline))
+        climb_up(self, search)
+
+    def take(self, search: Search, prices: Prices) -> None:
+        """Keep settled prices if their bound is the best so far."""
+        if any(np.isinf(part).any() for part in prices):
+            search.raise_bound(math.inf)
+            return
+        if search.raise_bound(self.unscaled(safe_sum(np.concatenate(prices)))) or self.prices is None:
+            self.prices = prices
+
+    def unscaled(self, value: float) -> float:
+        """Return a scaled bound in the problem's unit; what scaling underflows is taken off."""
+        return value / self.rematching.scale - 4 * self.problem.most_terms * 5e-324 / self.rematching.scale
+
+    def value_of(self, search: Search) -> float:
+        """Return the scaled value of the best decision; what is dearer than any where there is none."""
+        return search.value * self.rematching.scale if search.decision is not None else self.dear / 2
+
+    def offer(self, search: Search, clusters: NDArray[np.int64]) -> bool:
+        """Offer clusters (c, 3) after re-matching; units that they leave out join at random."""
+        labels = self.problem.normalise(self._labels(clusters))
+        return offer(search, self.rematching, self.rematching.polish(self.rematching.clusters(labels), search.deadline))
+
+    def _labels(self, clusters: NDArray[np.int64]) -> NDArray[np.int64]:
+        from pam_opt_solvers.multi_pairing.programs import labels_of
+
+        return labels_of(self.triples.decode(self._filled(clusters), self.problem.n_units), self.problem.n_units)
+
+    def _filled(self, clusters: NDArray[np.int64]) -> NDArray[np.int64]:
+        if self.triples.partial:
+            return clusters
+        full = clusters[(clusters < np.array(self.triples.sizes)).all(axis=1)]
+        lacking = len(self.triples.ab) - len(full)
+        free = [np.setdiff1d(np.arange(size), full[:, side])[:lacking] for side, size in enumerate(self.triples.sizes)]
+        return np.concatenate([full, np.stack(free, axis=1)])
+
+    def generate(self, search: Search) -> None:
+        """Solve the linear relaxation over all clusters by adding columns of negative reduced cost."""
+        assert self.prices is not None
+        lp = self._lp = ColumnLp(self.triples.sizes, self.dear)
+        first = self._cheapest(self.prices, COLUMNS_PER_UNIT * self.problem.n_units // 3)
+        if search.decision is not None:
+            first = np.concatenate([first, self._own(search)])
+        lp.add(first, self.triples.costs(first))
+        while not search.over:
+            relaxed = lp.solve(np.arange(len(lp.costs)), search.seconds_left)
+            if relaxed is None:
+                return
+            prices = lp.split(relaxed.prices)
+            self.take(search, self.triples.settle(prices))
+            missing = self._negative(prices)
+            if not lp.add(missing, self.triples.costs(missing)):
+                return
+
+    def _own(self, search: Search) -> NDArray[np.int64]:
+        assert search.decision is not None
+        return self.triples.encode(search.decision)
+
+    def _cheapest(self, prices: Prices, count: int) -> NDArray[np.int64]:
+        """List at least about ``count`` clusters of least reduced cost."""
+        limit, total = 1e-3, math.prod(size + 1 for size in self.triples.sizes)
+        while True:
+            found = self.triples.near(prices, limit, 8 * count + 1000)
+            if found is None:
+                limit /= 1.5
+                found = self.triples.near(prices, limit, 10**9)
+                assert found is not None
+                return found
+            if len(found) >= min(count, total) or limit > 2 * self.dear:
+                return found
+            limit *= 2.0
+
+    def _negative(self, prices: Prices) -> NDArray[np.int64]:
+        """List clusters of negative reduced cost, the most negative ones if they are many."""
+        most, limit = 5 * self.problem.n_units + 1000, -1e-9
+        found = self.triples.near(prices, limit, most)
+        if found is None:
+            lowest = min(float((new - old).min(initial=0.0)) for new, old in zip(self.triples.settle(prices), prices, strict=True))
+            limit = lowest / 4
+            while (found := self.triples.near(prices, limit, most)) is None:
+                limit = (limit + lowest) / 2
+                if limit - lowest < 1e-9:
+                    most *= 2
+        return found
+
+    def _finish(self, search: Search, rng: np.random.Generator) -> bool:
+        assert self.prices is not None
+        areas = Neighbourhoods(self.triples, self.prices, rng)
+        idle = 0
+        while not search.over:
+            gap = self.value_of(search) - self._bound(search)
+            most = MOST_SURVIVORS if idle < MOST_IDLE and search.decision is not None else 20 * MOST_SURVIVORS
+            left = self.triples.near(self.prices, gap + 1e-9, most)
+            if left is not None:
+                return self._branch(search, left)
+            if search.decision is None or idle > 4 * MOST_IDLE:
+                return False
+            for _ in range(10):
+                if search.over:
+                    return False
+                found = areas.improve(self._own(search), search.deadline)
+                idle = 0 if found is not None and self.offer(search, found) else idle + 1
+        return False
+
+    def _bound(self, search: Search) -> float:
+        assert self.prices is not None
+        return safe_sum(np.concatenate(self.prices))
+
+    def _branch(self, search: Search, left: NDArray[np.int64]) -> bool:
+        lp = ColumnLp(self.triples.sizes, self.dear)
+        lp.add(left, self.triples.costs(left))
+        tree = BranchAndBound(lp, self.value_of(search), search.deadline)
+        complete = tree.run()
+        self.note = f"{len(left)} clusters left after fixing, {tree.nodes} nodes"
+        if tree.best is not None:
+            self.offer(search, tree.best)
+        if math.isfinite(tree.bound) and search.decision is not None:
+            search.raise_bound(min(search.value, self.unscaled(tree.bound)))
+        return complete
+
+
+def climb_up(model: Generation, search: Search) -> None:
+    """Raise the bound by the Lagrangian climb, and try the pairs that it finds as decisions."""
+    relaxation = Relaxation(model.triples)
+    climb = Climb(relaxation, np.zeros(model.triples.sizes[2]))
+    started = time.perf_counter()
+    stop = started + CLIMB_SHARE * max(search.seconds_left, 0.0)
+    for step in range(MOST_STEPS):
+        target = model.value_of(search) if search.decision is not None else abs(climb.bound) * 0.1 + climb.bound
+        found = climb.step(target if math.isfinite(target) else 1.0)
+        if not math.isfinite(found.value):
+            break
+        if step % 10 == 0:
+            try_pairs(model, search, found.pairs)
+        if climb.tired or time.perf_counter() >= stop or climb.bound >= target - 1e-9 * abs(target):
+            break
+    model.take(search, relaxation.prices(climb.best))
+
+
+def try_pairs(model: Generation, search: Search, pairs: NDArray[np.int64]) -> None:
+    """Offer the decision that pairs (p, 2) of the first two parents give with their best third units."""
+    t, m = model.triples, model.rematching
+    order = [int(m.problem.parent[part[0]]) for part in t.units]
+    left = np.full((len(pairs), 3), m.n_units)
+    for side in (0, 1):
+        left[:, order[side]] = t.units[side][pairs[:, side]]
+    if t.partial:
+        rest = [np.delete(m.units_of(order[side]), pairs[:, side], axis=0) for side in (0, 1)]
+        left = np.concatenate([left, *rest])
+    offer(search, m, m.polish(m.join(left, m.units_of(order[2])), search.deadline))
