@@ -43,6 +43,7 @@ METHODS: dict[str, dict[str, str]] = {
         "matching": "pam_opt_solvers.multi_pairing.matching:Matching",
         "local_search": "pam_opt_solvers.multi_pairing.local_search:LocalSearch",
         "cyclic": "pam_opt_solvers.multi_pairing.cyclic:Cyclic",
+        "greedy": "pam_opt_solvers.multi_pairing.greedy:Greedy",
         "sequential": "pam_opt_solvers.multi_pairing.sequential:Sequential",
         "star": "pam_opt_solvers.multi_pairing.star:Star",
     },

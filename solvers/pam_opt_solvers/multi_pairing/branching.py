@@ -1,6 +1,6 @@
 """Branch and bound on three parents: are two units in one cluster, or not (Ryan and Foster [1]).
 
-Nodes are taken from the lowest bound; of several pairs that the relaxation shares about evenly, the one whose two
+Nodes are taken from the lowest bound, or depth first to find decisions soon; of several pairs that the relaxation shares about evenly, the one whose two
 children rise most is branched on (strong branching). Clusters whose reduced cost exceeds the gap are dropped for good.
 
 [1] D. M. Ryan, B. A. Foster, "An integer programming approach to scheduling", 1981.
@@ -40,6 +40,7 @@ class BranchAndBound:
     deadline : second of `time.perf_counter` at which to stop
     most_nodes : nodes after which to stop
     margin : improvements of no more than this do not count
+    depth_first : whether the deepest node is next, for a search that is cut short; it then raises no bound
     """
 
     lp: ColumnLp
@@ -47,6 +48,7 @@ class BranchAndBound:
     deadline: float
     most_nodes: float = np.inf
     margin: float = 1e-9
+    depth_first: bool = False
     best: Index | None = None
     bound: float = -np.inf
     nodes: int = 0
@@ -57,18 +59,25 @@ class BranchAndBound:
         if root is None:
             self.bound = self.cutoff if not self._late else self.bound
             return not self._late
-        heap, count = [(root.bound, 0, root)], 0
-        while heap and heap[0][0] < self.cutoff - self.margin:
-            self.bound = max(self.bound, heap[0][0])
+        heap, count = [(self._turn(root, 0), 0, root)], 0
+        while heap:
+            (depth, _), _, node = heapq.heappop(heap)
+            if node.bound >= self.cutoff - self.margin:
+                continue
+            if not self.depth_first:
+                self.bound = max(self.bound, node.bound)
             if self._late or self.nodes >= self.most_nodes:
                 return False
-            for child in self._branch(heapq.heappop(heap)[2]):
+            for child in self._branch(node):
                 count += 1
-                heapq.heappush(heap, (child.bound, count, child))
+                heapq.heappush(heap, (self._turn(child, depth), count, child))
         if self._late:
             return False
         self.bound = self.cutoff - self.margin
         return True
+
+    def _turn(self, node: Node, depth: float) -> tuple[float, float]:
+        return (depth - 1.0 if self.depth_first else 0.0), node.bound
 
     @property
     def _late(self) -> bool:

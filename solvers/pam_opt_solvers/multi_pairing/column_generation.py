@@ -12,7 +12,6 @@
 
 import math
 import time
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from pam_opt_solvers.multi_pairing.column_lp import ColumnLp, safe_sum
 from pam_opt_solvers.multi_pairing.cyclic import offer
 from pam_opt_solvers.multi_pairing.diving import dive
 from pam_opt_solvers.multi_pairing.neighbourhoods import Neighbourhoods
-from pam_opt_solvers.multi_pairing.relaxation import Climb, Relaxation
+from pam_opt_solvers.multi_pairing.lagrangian import Ascent
 from pam_opt_solvers.multi_pairing.rematching import Rematching
 from pam_opt_solvers.multi_pairing.triples import Prices, Triples
 from pam_opt_solvers.options import Options
@@ -36,9 +35,11 @@ CLIMB_SHARE = 0.2
 """Share of the time that the climb may take."""
 MOST_STEPS = 400
 COLUMNS_PER_UNIT = 20
-MOST_SURVIVORS = 12_000
-"""Clusters that branch and bound takes; it is quicker to shrink the gap than to branch over more."""
-MOST_IDLE = 60
+EASY = 5
+"""Clusters left per unit at which branch and bound starts at once; else the gap is made smaller first."""
+MOST_SURVIVORS = 60_000
+"""Clusters left that branch and bound takes at all."""
+MOST_IDLE = 15
 """Neighbourhoods without an improvement after which branch and bound takes what there is."""
 
 
@@ -64,16 +65,18 @@ class ColumnGeneration(Solver["Generation"]):
         return search.outcome(note=model.note, finished=finished, error=error)
 
 
-@dataclass
-class Generation:
-    """The state of one solve; values inside are scaled as in `Rematching`."""
+class Generation(Ascent):
+    """The state of one solve; values inside are scaled as in `Rematching`.
 
-    problem: MultiPairing
-    rematching: Rematching
-    triples: Triples
-    prices: Prices | None = None
-    note: str = ""
-    _lp: ColumnLp | None = field(default=None, repr=False)
+    Attributes
+    ----------
+    note : what branch and bound did
+    """
+
+    def __init__(self, problem: MultiPairing, rematching: Rematching, triples: Triples) -> None:
+        super().__init__(problem, rematching, triples)
+        self.note = ""
+        self._lp: ColumnLp | None = None
 
     @property
     def dear(self) -> float:
@@ -101,23 +104,12 @@ class Generation:
             if search.decision is None or not search.over:
                 order = np.argsort(self.problem.sizes, kind="stable") if start == 0 else self.rematching.random_order(rng)
                 offer(search, self.rematching, self.rematching.polish(self.rematching.sequential(order), search.deadline))
-        climb_up(self, search)
+        stop = time.perf_counter() + CLIMB_SHARE * max(search.seconds_left, 0.0)
+        self.climb(search, MOST_STEPS, stop)
 
-    def take(self, search: Search, prices: Prices) -> None:
-        """Keep settled prices if their bound is the best so far."""
-        if any(np.isinf(part).any() for part in prices):
-            search.raise_bound(math.inf)
-            return
-        if search.raise_bound(self.unscaled(safe_sum(np.concatenate(prices)))) or self.prices is None:
-            self.prices = prices
-
-    def unscaled(self, value: float) -> float:
-        """Return a scaled bound in the problem's unit; what scaling underflows is taken off."""
-        return value / self.rematching.scale - 4 * self.problem.most_terms * 5e-324 / self.rematching.scale
-
-    def value_of(self, search: Search) -> float:
-        """Return the scaled value of the best decision; what is dearer than any where there is none."""
-        return search.value * self.rematching.scale if search.decision is not None else self.dear / 2
+    def _limit(self, search: Search) -> float:
+        """Return the scaled value that a decision must beat: the best one's, or more than any has."""
+        return self.value_of(search) if search.decision is not None else self.dear / 2
 
     def offer(self, search: Search, clusters: NDArray[np.int64]) -> bool:
         """Offer clusters (c, 3) after re-matching; units that they leave out join at random."""
@@ -191,28 +183,21 @@ class Generation:
         areas = Neighbourhoods(self.triples, self.prices, rng)
         idle = 0
         while not search.over:
-            gap = self.value_of(search) - self._bound(search)
-            most = MOST_SURVIVORS if idle < MOST_IDLE and search.decision is not None else 20 * MOST_SURVIVORS
-            left = self.triples.near(self.prices, gap + 1e-9, most)
+            gap = self._limit(search) - safe_sum(np.concatenate(self.prices))
+            waiting = idle < MOST_IDLE and search.decision is not None
+            left = self.triples.near(self.prices, gap + 1e-9, EASY * self.problem.n_units if waiting else MOST_SURVIVORS)
             if left is not None:
                 return self._branch(search, left)
-            if search.decision is None or idle > 4 * MOST_IDLE:
+            if search.decision is None or idle > 10 * MOST_IDLE:
                 return False
-            for _ in range(10):
-                if search.over:
-                    return False
-                found = areas.improve(self._own(search), search.deadline)
-                idle = 0 if found is not None and self.offer(search, found) else idle + 1
+            found = areas.improve(self._own(search), search.deadline)
+            idle = 0 if found is not None and self.offer(search, found) else idle + 1
         return False
-
-    def _bound(self, search: Search) -> float:
-        assert self.prices is not None
-        return safe_sum(np.concatenate(self.prices))
 
     def _branch(self, search: Search, left: NDArray[np.int64]) -> bool:
         lp = ColumnLp(self.triples.sizes, self.dear)
         lp.add(left, self.triples.costs(left))
-        tree = BranchAndBound(lp, self.value_of(search), search.deadline)
+        tree = BranchAndBound(lp, self._limit(search), search.deadline)
         complete = tree.run()
         self.note = f"{len(left)} clusters left after fixing, {tree.nodes} nodes"
         if tree.best is not None:
@@ -221,33 +206,3 @@ class Generation:
             search.raise_bound(min(search.value, self.unscaled(tree.bound)))
         return complete
 
-
-def climb_up(model: Generation, search: Search) -> None:
-    """Raise the bound by the Lagrangian climb, and try the pairs that it finds as decisions."""
-    relaxation = Relaxation(model.triples)
-    climb = Climb(relaxation, np.zeros(model.triples.sizes[2]))
-    started = time.perf_counter()
-    stop = started + CLIMB_SHARE * max(search.seconds_left, 0.0)
-    for step in range(MOST_STEPS):
-        target = model.value_of(search) if search.decision is not None else abs(climb.bound) * 0.1 + climb.bound
-        found = climb.step(target if math.isfinite(target) else 1.0)
-        if not math.isfinite(found.value):
-            break
-        if step % 10 == 0:
-            try_pairs(model, search, found.pairs)
-        if climb.tired or time.perf_counter() >= stop or climb.bound >= target - 1e-9 * abs(target):
-            break
-    model.take(search, relaxation.prices(climb.best))
-
-
-def try_pairs(model: Generation, search: Search, pairs: NDArray[np.int64]) -> None:
-    """Offer the decision that pairs (p, 2) of the first two parents give with their best third units."""
-    t, m = model.triples, model.rematching
-    order = [int(m.problem.parent[part[0]]) for part in t.units]
-    left = np.full((len(pairs), 3), m.n_units)
-    for side in (0, 1):
-        left[:, order[side]] = t.units[side][pairs[:, side]]
-    if t.partial:
-        rest = [np.delete(m.units_of(order[side]), pairs[:, side], axis=0) for side in (0, 1)]
-        left = np.concatenate([left, *rest])
-    offer(search, m, m.polish(m.join(left, m.units_of(order[2])), search.deadline))

@@ -93,6 +93,8 @@ class ColumnLp:
 
     def solve(self, permitted: Index, seconds: float = np.inf) -> Relaxed | None:
         """Solve over the clusters of these numbers; ``None`` if the time was too short."""
+        if seconds <= 0:
+            return None
         wanted = np.zeros(len(self._open), bool)
         wanted[permitted] = True
         infinity = self._solver.infinity()

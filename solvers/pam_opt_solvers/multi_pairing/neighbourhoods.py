@@ -64,6 +64,6 @@ class Neighbourhoods:
             columns = columns[np.argpartition(reduced, MOST_COLUMNS)[:MOST_COLUMNS]]
         lp = ColumnLp(part.sizes, 2.0 * abs(value) + 6.0 * len(old) + 2.0)
         lp.add(columns, part.costs(columns))
-        tree = BranchAndBound(lp, value, deadline, MOST_NODES, margin=1e-9 * max(1.0, abs(value)))
+        tree = BranchAndBound(lp, value, deadline, MOST_NODES, 1e-9 * max(1.0, abs(value)), depth_first=True)
         tree.run()
         return tree.best
