@@ -62,7 +62,9 @@ def optimum(problem: MultiPairing) -> float:
     for labels in partitions(problem):
         if problem.required is not None:
             count = np.bincount(labels, minlength=1)
-            if ((count > 1) & (count < problem.n_parents)).any() or (count == problem.n_parents).sum() != problem.required:
+            if ((count > 1) & (count < problem.n_parents)).any() or (
+                count == problem.n_parents
+            ).sum() != problem.required:
                 continue
         value = slow_value(problem, labels)
         best = value if math.isnan(best) else min(best, value)

@@ -5,7 +5,8 @@
    bound holds for all clusters.
 3. A cluster whose reduced cost exceeds the gap is in no better decision [1]. While too many are left, parts of the
    decision are solved anew to make the gap smaller.
-4. Branch and bound over the clusters that are left.
+4. Branch and bound over the clusters near the bound, then over those further off, until none is left that a better
+   decision may have.
 
 [1] L. A. Wolsey, "Integer Programming", 2nd edition, Wiley 2020, section 7.
 """
@@ -36,11 +37,14 @@ CLIMB_SHARE = 0.2
 MOST_STEPS = 400
 COLUMNS_PER_UNIT = 20
 EASY = 5
-"""Clusters left per unit at which branch and bound starts at once; else the gap is made smaller first."""
+"""Clusters left per unit at which branch and bound starts at once; else the gap is made smaller first, and it starts
+with the decisions that so many clusters near the bound can make."""
+MARGIN = 1e-9
+"""Improvements of no more than this (of the largest cost) are not looked for."""
 MOST_SURVIVORS = 60_000
 """Clusters left that branch and bound takes at all."""
 MOST_IDLE = 15
-"""Neighbourhoods without an improvement after which branch and bound takes what there is."""
+"""Neighbourhoods without an improvement, beside one per dozen units, after which branch and bound starts anyway."""
 
 
 class ColumnGeneration(Solver["Generation"]):
@@ -61,7 +65,7 @@ class ColumnGeneration(Solver["Generation"]):
     def _run(self, model: "Generation", problem: MultiPairing, options: Options) -> Outcome:
         search = Search(problem, options.time_limit)
         finished = model.run(search, np.random.default_rng(options.seed))
-        error = 4e-9 / model.rematching.scale + problem.float_error() if finished else 0.0
+        error = 4 * MARGIN / model.rematching.scale + problem.float_error() if finished else 0.0
         return search.outcome(note=model.note, finished=finished, error=error)
 
 
@@ -71,11 +75,12 @@ class Generation(Ascent):
     Attributes
     ----------
     note : what branch and bound did
+    nodes : of its trees
     """
 
     def __init__(self, problem: MultiPairing, rematching: Rematching, triples: Triples) -> None:
         super().__init__(problem, rematching, triples)
-        self.note = ""
+        self.note, self.nodes = "", 0
         self._lp: ColumnLp | None = None
 
     @property
@@ -86,7 +91,7 @@ class Generation(Ascent):
     def run(self, search: Search, rng: np.random.Generator) -> bool:
         """Search, and say whether the best decision is proved, or that there is none."""
         self.start(search, rng)
-        if math.isinf(search.bound):
+        if search.bound == math.inf:
             return True
         if search.over or self.prices is None:
             return False
@@ -102,8 +107,12 @@ class Generation(Ascent):
         search.raise_bound(self.problem.trivial_bound())
         for start in range(STARTS):
             if search.decision is None or not search.over:
-                order = np.argsort(self.problem.sizes, kind="stable") if start == 0 else self.rematching.random_order(rng)
-                offer(search, self.rematching, self.rematching.polish(self.rematching.sequential(order), search.deadline))
+                order = (
+                    np.argsort(self.problem.sizes, kind="stable") if start == 0 else self.rematching.random_order(rng)
+                )
+                offer(
+                    search, self.rematching, self.rematching.polish(self.rematching.sequential(order), search.deadline)
+                )
         stop = time.perf_counter() + CLIMB_SHARE * max(search.seconds_left, 0.0)
         self.climb(search, MOST_STEPS, stop)
 
@@ -170,7 +179,10 @@ class Generation(Ascent):
         most, limit = 5 * self.problem.n_units + 1000, -1e-9
         found = self.triples.near(prices, limit, most)
         if found is None:
-            lowest = min(float((new - old).min(initial=0.0)) for new, old in zip(self.triples.settle(prices), prices, strict=True))
+            lowest = min(
+                float((new - old).min(initial=0.0))
+                for new, old in zip(self.triples.settle(prices), prices, strict=True)
+            )
             limit = lowest / 4
             while (found := self.triples.near(prices, limit, most)) is None:
                 limit = (limit + lowest) / 2
@@ -180,29 +192,53 @@ class Generation(Ascent):
 
     def _finish(self, search: Search, rng: np.random.Generator) -> bool:
         assert self.prices is not None
-        areas = Neighbourhoods(self.triples, self.prices, rng)
-        idle = 0
-        while not search.over:
-            gap = self._limit(search) - safe_sum(np.concatenate(self.prices))
-            waiting = idle < MOST_IDLE and search.decision is not None
-            left = self.triples.near(self.prices, gap + 1e-9, EASY * self.problem.n_units if waiting else MOST_SURVIVORS)
-            if left is not None:
-                return self._branch(search, left)
-            if search.decision is None or idle > 10 * MOST_IDLE:
-                return False
+        areas, idle = Neighbourhoods(self.triples, self.prices, rng), 0
+        patience = MOST_IDLE + self.problem.n_units // 12
+        while search.decision is not None and idle < patience and not search.over:
+            if self._left(self._gap(search), EASY * self.problem.n_units) is not None:
+                break
             found = areas.improve(self._own(search), search.deadline)
             idle = 0 if found is not None and self.offer(search, found) else idle + 1
+        return self._deepen(search)
+
+    def _gap(self, search: Search) -> float:
+        assert self.prices is not None
+        return self._limit(search) - safe_sum(np.concatenate(self.prices))
+
+    def _left(self, reach: float, most: int) -> NDArray[np.int64] | None:
+        """List the clusters that a decision within ``reach`` of the bound may have, ``None`` if more than ``most``."""
+        assert self.prices is not None
+        return self.triples.near(self.prices, reach + MARGIN, most)
+
+    def _deepen(self, search: Search) -> bool:
+        """Branch over the clusters near the bound, then over those further off, until nothing better can be left out."""
+        most, reached = EASY * self.problem.n_units, 0.0
+        while not search.over and most <= MOST_SURVIVORS:
+            gap = reach = self._gap(search)
+            while (left := self._left(reach, most)) is None and reach > MARGIN:
+                reach *= 0.85
+            most *= 2
+            if left is None or (reach < 1.1 * reached and reach < gap):
+                continue
+            if not self._branch(search, left, reach):
+                return False
+            if reach >= gap or self._gap(search) <= reach:
+                return True
+            reached = reach
         return False
 
-    def _branch(self, search: Search, left: NDArray[np.int64]) -> bool:
+    def _branch(self, search: Search, left: NDArray[np.int64], reach: float) -> bool:
+        """Search all decisions within ``reach`` of the bound, and say whether that was done."""
+        assert self.prices is not None
+        base = safe_sum(np.concatenate(self.prices))
         lp = ColumnLp(self.triples.sizes, self.dear)
         lp.add(left, self.triples.costs(left))
-        tree = BranchAndBound(lp, self._limit(search), search.deadline)
+        tree = BranchAndBound(lp, base + reach, search.deadline, margin=MARGIN)
         complete = tree.run()
-        self.note = f"{len(left)} clusters left after fixing, {tree.nodes} nodes"
+        self.nodes += tree.nodes
+        self.note = f"{len(left)} clusters left after fixing, {self.nodes} nodes"
         if tree.best is not None:
             self.offer(search, tree.best)
         if math.isfinite(tree.bound) and search.decision is not None:
             search.raise_bound(min(search.value, self.unscaled(tree.bound)))
         return complete
-

@@ -78,7 +78,9 @@ class ColumnLp:
         self._known.update(keys)
         rows = np.where(clusters < np.array(self.sizes), clusters + self.first, self.n_rows)
         for at in new:
-            self._variables.append(self._variable(float(costs[at]), [row for row in rows[at].tolist() if row < self.n_rows]))
+            self._variables.append(
+                self._variable(float(costs[at]), [row for row in rows[at].tolist() if row < self.n_rows])
+            )
         self.clusters = np.concatenate([self.clusters, clusters[new]])
         self.costs = np.concatenate([self.costs, costs[new]])
         self.rows = np.concatenate([self.rows, rows[new]])

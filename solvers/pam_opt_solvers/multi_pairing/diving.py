@@ -35,7 +35,9 @@ def dive(lp: ColumnLp, deadline: float) -> Iterator[NDArray[np.int64]]:
     yield lp.clusters[fixed]
 
 
-def _fix(lp: ColumnLp, permitted: NDArray[np.int64], share: NDArray[np.float64], fixed: list[int], taken: np.ndarray) -> None:
+def _fix(
+    lp: ColumnLp, permitted: NDArray[np.int64], share: NDArray[np.float64], fixed: list[int], taken: np.ndarray
+) -> None:
     least = max(1, int(SHARE * lp.n_rows / 3))
     added = 0
     for at in np.argsort(-share, kind="stable"):

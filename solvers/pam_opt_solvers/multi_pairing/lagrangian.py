@@ -44,7 +44,7 @@ class Lagrangian(Solver["Ascent"]):
         search.raise_bound(problem.trivial_bound())
         model.sequential(search)
         model.climb(search, MOST_STEPS, search.deadline)
-        return search.outcome(finished=math.isinf(search.bound))
+        return search.outcome(finished=search.bound == math.inf)
 
 
 class Ascent:
@@ -78,8 +78,9 @@ class Ascent:
         climb = Climb(relaxation, np.zeros(self.triples.sizes[2]))
         for step in range(most_steps):
             found = climb.step(self._target(search, climb.bound))
-            if not math.isfinite(found.value):
-                break
+            if found.value == math.inf:
+                search.raise_bound(math.inf)
+                return
             if step % PRIMAL_EVERY == 0:
                 self.try_pairs(search, found.pairs)
             if step % BOUND_EVERY == BOUND_EVERY - 1:

@@ -66,9 +66,7 @@ class LocalSearch(Solver[Rematching]):
                 break
         return min(found, key=model.value)
 
-    def _shuffle(
-        self, model: Rematching, search: Search, rng: np.random.Generator, current: NDArray[np.int64]
-    ) -> None:
+    def _shuffle(self, model: Rematching, search: Search, rng: np.random.Generator, current: NDArray[np.int64]) -> None:
         value, idle = model.value(current), 0
         while not search.over and idle < MOST_IDLE and len(current) > 1:
             trial = model.polish(model.shake(current, rng, float(rng.choice(SHAKES))), search.deadline)

@@ -25,7 +25,7 @@ class Relaxed:
 
     Parameters
     ----------
-    value : its value, a lower bound up to the rounding of float32
+    value : its value, a lower bound up to the rounding of float32; +inf proves that there is no decision
     pairs : (p, 2) units of the first two parents that share a cluster
     surplus : (c,) 1 less how often each unit of the third parent is used
     """
@@ -45,7 +45,12 @@ class Relaxation:
     def solve(self, w: Vector) -> Relaxed:
         """Solve the relaxed problem at prices (c,), each at most the cost of its unit alone."""
         joined, lone_a, lone_b = self._joined(w)
-        rows, columns = _assign(joined, lone_a, lone_b)
+        try:
+            rows, columns = _assign(joined, lone_a, lone_b)
+        except ValueError as err:
+            if "infeasible" not in str(err):
+                raise
+            return Relaxed(np.inf, np.zeros((0, 2), np.int64), np.zeros_like(w))
         reduced = float(joined[rows, columns].sum() + np.delete(lone_a, rows).sum() + np.delete(lone_b, columns).sum())
         return Relaxed(reduced + float(w.sum()), np.stack([rows, columns], axis=1), self._surplus(rows, columns, w))
 

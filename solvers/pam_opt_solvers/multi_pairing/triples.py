@@ -134,9 +134,7 @@ class Triples:
     def _near_partial(self, prices: Prices, limit: float) -> NDArray[np.int64]:
         u, v, w = prices
         none, found = np.array(self.sizes), [np.zeros((0, 3), np.int64)]
-        blocks: list[tuple[tuple[int, ...], Vector]] = [
-            ((side,), self.lone[side] - prices[side]) for side in range(3)
-        ]
+        blocks: list[tuple[tuple[int, ...], Vector]] = [((side,), self.lone[side] - prices[side]) for side in range(3)]
         if self.partial:
             blocks.append(((0, 1), self.ab - u[:, None] - v))
             blocks.append(((0, 2), self.ac - u[:, None] - w))
