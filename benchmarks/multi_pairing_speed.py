@@ -3,20 +3,16 @@
 For each family of instances, on one thread:
 
 - n = 64: column generation proves the optimum; beside it one plain set-partitioning MILP of all n^3 clusters in
-  ``scipy.optimize.milp``, stopped at ``--plain-limit`` seconds. Limit: half of its time (of its limit, if it ran that long).
+  ``scipy.optimize.milp``, stopped at ``--plain-limit`` seconds. Limit: half of its time, or of that limit.
 - n = 256: column generation for ``--limit`` seconds; its gap to its own bound, beside the family's limit and the gap of
   cyclic re-matching to the same bound.
 
-Times include building and checking.
+Times include building and checking. Set ``OMP_NUM_THREADS=1`` where numpy would use more threads.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"  # before numpy is loaded: one thread on both sides
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""`MultiPairing`: known optima, true bounds against brute force, agreement of its programmes, invariances, bad input."""
+"""`MultiPairing`: known optima, true bounds against brute force, its programmes, invariances, bad input."""
 
 import itertools
 import math

@@ -1,7 +1,8 @@
 """Branch and bound on three parents: are two units in one cluster, or not (Ryan and Foster [1]).
 
-Nodes are taken from the lowest bound, or depth first to find decisions soon; of several pairs that the relaxation shares about evenly, the one whose two
-children rise most is branched on (strong branching). Clusters whose reduced cost exceeds the gap are dropped for good.
+Nodes are taken from the lowest bound, or depth first to find decisions soon; of several pairs that the relaxation
+shares about evenly, the one whose two children rise most is branched on (strong branching). Clusters whose reduced
+cost exceeds the gap are dropped for good.
 
 [1] D. M. Ryan, B. A. Foster, "An integer programming approach to scheduling", 1981.
 """
@@ -106,9 +107,8 @@ class BranchAndBound:
     def _branch(self, node: Node) -> list[Node]:
         self.nodes += 1
         best: list[Node] = []
-        best_score, tried = -1.0, 0
+        best_score = -1.0
         for first, second in self._pairs(node):
-            tried += 1
             children = self._children(node, first, second)
             if self._late:
                 return []

@@ -21,8 +21,8 @@ from pam_opt_solvers.multi_pairing.branching import BranchAndBound
 from pam_opt_solvers.multi_pairing.column_lp import ColumnLp, safe_sum
 from pam_opt_solvers.multi_pairing.cyclic import offer
 from pam_opt_solvers.multi_pairing.diving import dive
-from pam_opt_solvers.multi_pairing.neighbourhoods import Neighbourhoods
 from pam_opt_solvers.multi_pairing.lagrangian import Ascent
+from pam_opt_solvers.multi_pairing.neighbourhoods import Neighbourhoods
 from pam_opt_solvers.multi_pairing.rematching import Rematching
 from pam_opt_solvers.multi_pairing.triples import Prices, Triples
 from pam_opt_solvers.options import Options
@@ -211,7 +211,7 @@ class Generation(Ascent):
         return self.triples.near(self.prices, reach + MARGIN, most)
 
     def _deepen(self, search: Search) -> bool:
-        """Branch over the clusters near the bound, then over those further off, until nothing better can be left out."""
+        """Branch over the clusters near the bound, then over those further off, until nothing better can be left."""
         most, reached = EASY * self.problem.n_units, 0.0
         while not search.over and most <= MOST_SURVIVORS:
             gap = reach = self._gap(search)

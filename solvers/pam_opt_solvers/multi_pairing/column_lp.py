@@ -72,7 +72,7 @@ class ColumnLp:
 
     def add(self, clusters: Index, costs: Vector) -> int:
         """Add clusters that are not there yet, and say how many those are."""
-        a, b, c = (size + 1 for size in self.sizes)
+        b, c = self.sizes[1] + 1, self.sizes[2] + 1
         keys = ((clusters[:, 0] * b + clusters[:, 1]) * c + clusters[:, 2]).tolist()
         new = [at for at, key in enumerate(keys) if key not in self._known]
         self._known.update(keys)

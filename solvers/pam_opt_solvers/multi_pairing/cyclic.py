@@ -1,4 +1,4 @@
-"""Cyclic re-matching from several starts: fix all clusters but for one split of the parents, re-match it optimally, go on.
+"""Cyclic re-matching from several starts: re-match one split of the parents optimally, then the next, to a fixpoint.
 
 The starts are sequential matchings in random orders of the parents, and random clusters.
 """

@@ -55,7 +55,7 @@ class Matching(Solver[Any]):
 
 
 def _gains(problem: MultiPairing) -> tuple[np.ndarray, float]:
-    """Return what merging each two units gains, -inf = forbidden or (with single costs) no gain, and its rounding step."""
+    """Return what merging each two units gains, -inf = forbidden or not worth it, and its rounding step."""
     gain = problem.alone[:, None] + problem.alone - problem.merging
     if problem.required is None:
         gain[~(gain > 0)] = -math.inf

@@ -267,7 +267,7 @@ class _Rows:
                     self._add([*some, self._own(unit)], np.ones(len(some) + 1), -np.inf, 1.0)
 
     def add_full(self, required: int) -> None:
-        """Make the own variable 1 for a unit of a cluster: it has K - 1 partners, and there are ``required`` clusters."""
+        """Make the own variable 1 for a unit of a cluster: it has K - 1 partners; there are ``required`` clusters."""
         most = self.problem.n_parents - 1
         for unit in range(self.problem.n_units):
             every = self.pairs_of[unit]

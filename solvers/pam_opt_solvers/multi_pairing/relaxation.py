@@ -55,7 +55,7 @@ class Relaxation:
         return Relaxed(reduced + float(w.sum()), np.stack([rows, columns], axis=1), self._surplus(rows, columns, w))
 
     def _joined(self, w: Vector) -> tuple[Vector, Vector, Vector]:
-        """Return what each two units of the first parents cost with their best third, and each of them without the other."""
+        """Return what two units of the first parents cost with their best third, and each without the other."""
         t = self.triples
         joined = t.ab + self._best_third(w)
         lone_a, lone_b = t.lone[0], t.lone[1]

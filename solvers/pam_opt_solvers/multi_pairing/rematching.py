@@ -153,6 +153,6 @@ class Rematching:
 
 
 def scale_of(problem: MultiPairing) -> float:
-    """Return the power of two that brings the largest cost into 0.5..1, as far as float64 can hold it; 1 if all are 0."""
+    """Return the power of two that brings the largest cost into 0.5..1, if float64 holds it; 1 if all are 0."""
     exponent = int(np.frexp(problem.magnitude)[1]) if problem.magnitude else 0
     return math.ldexp(1.0, max(-1000, min(1000, -exponent)))

@@ -1,8 +1,8 @@
 """Three parents as a three-index assignment problem: its reduced costs, true bounds and Lagrangian relaxation.
 
 Every unit pays a price; a cluster's reduced cost is its cost less the prices of its units. Where none is negative, the
-prices sum to a lower bound: the dual of the linear relaxation of set partitioning. With the prices of two parents given,
-the best of the third are least reduced costs (`Triples.settle`).
+prices sum to a lower bound: the dual of the linear relaxation of set partitioning. With the prices of two parents
+given, the best of the third are least reduced costs (`Triples.settle`).
 """
 
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class Triples:
         return self.costs(clusters) - u[i] - v[j] - w[k]
 
     def settle(self, prices: Prices) -> Prices:
-        """Return prices without negative reduced costs: those of the third parent stay if they can, the first's are best.
+        """Return prices without negative reduced costs: the third parent's stay if they can, the first's are best.
 
         Every cluster of every kind is looked at, in float64.
         """

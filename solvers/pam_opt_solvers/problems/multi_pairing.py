@@ -172,9 +172,10 @@ class MultiPairing(Problem):
             return f"cluster {crowd[0]} has more than {self.n_parents} units" if len(crowd) else ""
         seen = np.bincount(labels * self.n_parents + self.parent)
         crowd = np.flatnonzero(seen > 1)
-        return "cluster {} has {} units of parent {}".format(
-            crowd[0] // self.n_parents, seen[crowd[0]], crowd[0] % self.n_parents
-        ) if len(crowd) else ""  # fmt: skip
+        if not len(crowd):
+            return ""
+        cluster, parent = divmod(int(crowd[0]), self.n_parents)
+        return f"cluster {cluster} has {seen[crowd[0]]} units of parent {parent}"
 
     def _forbidden(self, labels: Labels) -> str:
         first, second = pairs_within(labels)
