@@ -61,7 +61,7 @@ FAMILIES: dict[str, tuple[Callable[[int, np.random.Generator], Cost], float]] = 
 
 def instance(make: Callable[[int, np.random.Generator], Cost], n: int, seed: int) -> MultiPairing:
     """Return an instance of n units of each parent."""
-    return MultiPairing(make(n, np.random.default_rng(seed)), [n] * PARENTS)
+    return MultiPairing(make(n, np.random.default_rng(seed)), np.full(PARENTS, n))
 
 
 def plain_milp(problem: MultiPairing, limit: float) -> tuple[float, str]:
@@ -77,7 +77,7 @@ def plain_milp(problem: MultiPairing, limit: float) -> tuple[float, str]:
         cost,
         integrality=ones,
         bounds=Bounds(0, 1),
-        constraints=LinearConstraint(matrix, np.ones(3 * n), np.ones(3 * n)),
+        constraints=LinearConstraint(matrix, 1.0, 1.0),
         options={"time_limit": limit, "mip_rel_gap": 0.0},
     )
     ended = f"optimal, {found.fun:.6f}" if found.status == 0 else "not proved" + (

@@ -106,16 +106,18 @@ class Rounds:
         return False
 
     def _solve(self, whole: bool) -> Any:
-        from scipy.optimize import Bounds, LinearConstraint, milp
+        import scipy.optimize
 
-        rows = [LinearConstraint(self.model.matrix, self.model.low, self.model.high)]
-        rows += [LinearConstraint(cut, -np.inf, 1.0) for cut in self._cuts]
+        optimize: Any = scipy.optimize  # its stubs take scalar limits only
+        rows = [optimize.LinearConstraint(self.model.matrix, self.model.low, self.model.high)]
+        rows += [optimize.LinearConstraint(cut, -np.inf, 1.0) for cut in self._cuts]
         objective = self.model.objective * self.scale
         options = {"mip_rel_gap": 0.0}
         if math.isfinite(self.search.seconds_left):
             options["time_limit"] = max(self.search.seconds_left, 0.01)
         integrality = np.full(len(objective), int(whole))
-        return milp(objective, constraints=rows, bounds=Bounds(0.0, 1.0), integrality=integrality, options=options)
+        bounds = optimize.Bounds(0.0, 1.0)
+        return optimize.milp(objective, constraints=rows, bounds=bounds, integrality=integrality, options=options)
 
     def _add_violated(self, x: NDArray[np.float64], least: float) -> int:
         found = self._violated(x, least)

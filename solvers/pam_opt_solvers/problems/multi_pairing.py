@@ -267,13 +267,12 @@ class MultiPairing(Problem):
 
     def magnitudes(self) -> Vector:
         """Return the magnitudes of all finite costs, flat."""
-        upper = self.merging[np.triu_indices(self.n_units, 1)]
-        return np.abs(np.concatenate([upper[upper < np.inf], self.alone]))
+        return self._magnitudes
 
     @cached_property
-    def magnitude(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Largest magnitude of a finite cost."""
-        return float(self.magnitudes().max(initial=0.0))
+    def _magnitudes(self) -> Vector:
+        upper = self.merging[np.triu_indices(self.n_units, 1)]
+        return np.abs(np.concatenate([upper[upper < np.inf], self.alone]))
 
     @property
     def most_terms(self) -> int:
