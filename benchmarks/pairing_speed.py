@@ -56,7 +56,9 @@ def describe(solution: Solution) -> str:
 
 def print_table() -> None:
     """Print one run of every solver per size, under a time limit."""
-    names = [f"{i.name}:{e}" if e else i.name for i in available("pairing") if i.available for e in (i.engines or ("",))]
+    names = [
+        f"{i.name}:{e}" if e else i.name for i in available("pairing") if i.available for e in (i.engines or ("",))
+    ]
     for side in TABLE_SIDES:
         print(f"\n{side} x {side}, uniform costs, at most {TABLE_LIMIT:g} s each")
         problem = Pairing(np.random.default_rng(1).random((side, side)))

@@ -44,7 +44,8 @@ class LayerStatistics:
     name : the layer's name
     positions : output positions of one sample, H x W
     units : task -> statistics of its parent's units
-    covariance : (task s, task t), s before t -> (units of s, units of t) covariance of pre-activations
+    covariance : (task s, task t), s before t, and equal where `within` was asked for
+        -> (units of s, units of t) covariance of pre-activations
     """
 
     name: str
@@ -53,7 +54,7 @@ class LayerStatistics:
     covariance: Mapping[tuple[str, str], np.ndarray]
 
     def cross(self, s: str, t: str) -> np.ndarray:
-        """Return the covariance between the units of two parents, (units of s, units of t)."""
+        """Return the covariance between the units of two parents, or within one, (units of s, units of t)."""
         return self.covariance[s, t] if (s, t) in self.covariance else self.covariance[t, s].T
 
 
@@ -72,6 +73,7 @@ def measure(
     calibration: Batches,
     *,
     tasks: Sequence[Task],
+    within: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Statistics:
     """Measure all parents on the same samples, batch by batch; memory does not grow with their number.
@@ -80,6 +82,8 @@ def measure(
     ----------
     parents : task name -> module
     calibration : re-iterable batches (x, {task name: target})
+    within : also measure the covariance within each parent, which plans that keep representatives need and
+        pairing does not; for two parents that is three matrix products in place of one
     progress : called with the number of samples seen so far
 
     Raises
@@ -98,7 +102,7 @@ def measure(
             found = {task.name: _observe(networks[task.name], x, targets, task) for task in tasks}
             if not accumulators:
                 names = [layer.name for layer in next(iter(networks.values())).structure.layers[:-1]]
-                accumulators = [_LayerAccumulator(name) for name in names]
+                accumulators = [_LayerAccumulator(name, within) for name in names]
             for index, accumulator in enumerate(accumulators):
                 accumulator.add({name: observed[index] for name, observed in found.items()})
             samples, shape = samples + len(x), tuple(x.shape[1:])
@@ -136,8 +140,9 @@ def _rows(values: Tensor) -> Tensor:
 class _LayerAccumulator:
     """Sum the moments of one layer over batches, shifted by the first batch's means so that nothing cancels."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, within: bool) -> None:
         self.name = name
+        self.pairs = itertools.combinations_with_replacement if within else itertools.combinations
         self.samples = self.count = 0
         self.shift: dict[str, Tensor] = {}
         self.sums: dict[str, dict[str, Tensor]] = {}
@@ -158,7 +163,7 @@ class _LayerAccumulator:
             sums["second"] += shifted[task].square().sum(0)
             sums["fisher"] += seen.squared_gradient
             sums["importance"] += seen.importance
-        for s, t in itertools.combinations(observed, 2):
+        for s, t in self.pairs(observed, 2):
             product = shifted[s].T @ shifted[t]
             if (s, t) in self.products:
                 self.products[s, t] += product

@@ -1,4 +1,4 @@
-"""The plan: for every layer each merged unit's members and group. Plain data, saved and loaded on its own."""
+"""The plan: for every layer where each parent's units stand and whom the merged units serve. Plain data on its own."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,61 +13,136 @@ from pam_opt.errors import PlanError, StorageError
 from pam_opt.structure import Widths, canonical
 from pam_opt.tasks import Group, check_name, combination_key
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
     """Say what becomes of the units of one layer.
 
+    Every unit of every parent either stands in one merged unit or is dropped. Those with a share make the merged
+    unit; a unit with share 0 is only *represented*: the merged unit is computed without it, and whatever read the
+    unit reads the merged unit in its place.
+
     Parameters
     ----------
     name : the layer's name
-    members : (n, K) int64, for each merged unit the unit of every parent that it stands for; -1 for none.
-        Units of a parent that stand nowhere are dropped.
-    shares : (n, K) float64, weight of each member in the merged unit; rows sum to 1
+    places : for each parent (units,) int64, the merged unit in which each unit stands; -1 for dropped
+    shares : for each parent (units,) float64, the unit's weight in its merged unit, 0 for one that is only
+        represented or dropped; the shares in one merged unit sum to 1
     groups : n groups, the tasks each merged unit serves, in canonical order
 
-    Build it by `LayerPlan.build`, which sorts units into canonical order.
+    Build it by `LayerPlan.build` or `LayerPlan.of_members`, which sort units into canonical order.
     """
 
     name: str
-    members: np.ndarray
-    shares: np.ndarray
+    places: tuple[np.ndarray, ...]
+    shares: tuple[np.ndarray, ...]
     groups: tuple[Group, ...]
 
     @classmethod
-    def build(cls, name: str, members: np.ndarray, shares: np.ndarray, groups: Sequence[Group]) -> "LayerPlan":
+    def build(
+        cls, name: str, places: Sequence[np.ndarray], shares: Sequence[np.ndarray], groups: Sequence[Group]
+    ) -> "LayerPlan":
         """Build a plan with its units sorted into canonical order of their groups.
 
         Raises
         ------
-        PlanError : a unit in two places, a merged unit without members, arrays that do not match
+        PlanError : a place that does not exist, a merged unit without members, shares that do not fit
         """
-        if members.shape != shares.shape or len(members) != len(groups):
+        _check_layer(name, places, shares, len(groups))
+        rank = {group: position for position, group in enumerate(canonical(set(groups)))}
+        order = np.argsort([rank[group] for group in groups], kind="stable")
+        # Once more -1 at the end, so that a dropped unit, which is at place -1, stays there.
+        position = np.append(np.argsort(order), -1)
+        return cls(
+            name,
+            tuple(position[column.astype(np.int64)] for column in places),
+            tuple(column.astype(np.float64) for column in shares),
+            tuple(groups[i] for i in order),
+        )
+
+    @classmethod
+    def of_members(
+        cls,
+        name: str,
+        members: np.ndarray,
+        shares: np.ndarray,
+        groups: Sequence[Group],
+        units: Sequence[int] | None = None,
+    ) -> "LayerPlan":
+        """Build a plan in which no merged unit has more than one unit of each parent.
+
+        Parameters
+        ----------
+        members : (n, K) int64, the unit of every parent in each merged unit; -1 for none.
+            Units that are nowhere are dropped.
+        shares : (n, K) float64, weight of each member; rows sum to 1
+        units : number of units of every parent; default: up to the last one that is a member
+
+        Raises
+        ------
+        PlanError : a unit in two places, and see `build`
+        """
+        if members.ndim != 2 or members.shape != shares.shape or len(members) != len(groups):
             raise PlanError(f"layer {name!r}: members {members.shape}, shares {shares.shape}, {len(groups)} groups")
-        if len(members) == 0:
-            raise PlanError(f"layer {name!r} would lose all its units; keep at least one for every task")
         if (members < -1).any():
             raise PlanError(f"layer {name!r}: a member is {members.min()}; units count from 0, and -1 says none")
-        if (members < 0).all(axis=1).any():
-            raise PlanError(f"layer {name!r}: a merged unit has no member")
         for column in members.T:
             placed = column[column >= 0]
             if len(np.unique(placed)) < len(placed):
                 raise PlanError(f"layer {name!r}: a unit is placed twice")
-        rank = {group: position for position, group in enumerate(canonical(set(groups)))}
-        order = np.argsort([rank[group] for group in groups], kind="stable")
-        return cls(name, members[order].astype(np.int64), shares[order], tuple(groups[i] for i in order))
+        members = members.astype(np.int64)
+        counts = units or [int(column.max(initial=-1)) + 1 for column in members.T]
+        return cls.build(name, *place_members(members, shares, counts), groups)
 
     @property
     def widths(self) -> Widths:
         """Number of merged units of every group."""
         return {group: self.groups.count(group) for group in dict.fromkeys(self.groups)}
 
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Number of units of every parent."""
+        return tuple(len(column) for column in self.places)
+
     def rows(self, group: Group) -> np.ndarray:
         """Return the indices of a group's merged units."""
         return np.flatnonzero([member == group for member in self.groups])
+
+
+def place_members(
+    members: np.ndarray, shares: np.ndarray, units: Sequence[int]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Turn (n, K) members and shares of merged units into places and shares of every parent's units."""
+    places = [np.full(count, -1, dtype=np.int64) for count in units]
+    parts = [np.zeros(count) for count in units]
+    for column, (place, part) in enumerate(zip(places, parts, strict=True)):
+        rows = np.flatnonzero(members[:, column] >= 0)
+        place[members[rows, column]] = rows
+        part[members[rows, column]] = shares[rows, column]
+    return places, parts
+
+
+def _check_layer(name: str, places: Sequence[np.ndarray], shares: Sequence[np.ndarray], count: int) -> None:
+    shapes = [column.shape for column in places], [column.shape for column in shares]
+    if shapes[0] != shapes[1] or any(len(shape) != 1 for shape in shapes[0]):
+        raise PlanError(f"layer {name!r}: places {shapes[0]} and shares {shapes[1]} must be (units,) for every parent")
+    if count == 0:
+        raise PlanError(f"layer {name!r} would lose all its units; keep at least one for every task")
+    place, share = np.concatenate(places), np.concatenate(shares)
+    if place.size and not -1 <= place.min() <= place.max() < count:
+        worst = place.min() if place.min() < -1 else place.max()
+        raise PlanError(f"layer {name!r}: a unit is at place {worst}; places are 0 to {count - 1}, and -1 says dropped")
+    empty = np.setdiff1d(np.arange(count), place)
+    if len(empty):
+        raise PlanError(f"layer {name!r}: a merged unit has no member")
+    sums = np.bincount(place[place >= 0], share[place >= 0], minlength=count)
+    # Written so that a NaN fails.
+    if not ((share >= 0).all() and (share[place < 0] == 0).all() and np.allclose(sums, 1.0)):
+        raise PlanError(
+            f"layer {name!r}: shares must be at least 0, 0 for a dropped unit, and sum to 1 in every merged unit"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +151,7 @@ class Plan:
 
     Parameters
     ----------
-    tasks : task names, the columns of every layer's `members`
+    tasks : task names, in the order of every layer's `places`
     layers : one `LayerPlan` for each hidden layer
     input_shape : shape of one sample
     records : what ran for each decision: plain data with layer, solver, status, value, bound, gap, seconds
@@ -92,14 +167,15 @@ class Plan:
     def summary(self) -> dict[str, Any]:
         """Sum the records up: solver, statuses that occurred, total value and bound, relative gap.
 
-        All None without records. For more than two tasks each parent is paired with the clusters of those before
-        it: every step may be optimal, but the sum of their bounds bounds nothing, so bound and gap are None.
+        All None without records. Where a record is `stepwise`, a layer was decided in steps that build on each
+        other (for more than two tasks each parent is paired with the clusters of those before it): every step may
+        be optimal, but the sum of their bounds bounds nothing, so bound and gap are None.
         """
         if not self.records:
             return {"name": None, "status": None, "value": None, "bound": None, "gap": None}
         statuses = "; ".join(sorted({record["status"] for record in self.records}))
         value, bounds = sum(record["value"] for record in self.records), [record["bound"] for record in self.records]
-        stepwise = len(self.tasks) > 2
+        stepwise = any(record.get("stepwise", False) for record in self.records)
         bound = None if stepwise or any(b is None for b in bounds) else sum(bounds)
         return {
             "name": self.records[0]["solver"],
@@ -119,8 +195,8 @@ class Plan:
         layers = [
             {
                 "name": layer.name,
-                "members": layer.members.tolist(),
-                "shares": layer.shares.tolist(),
+                "places": [column.tolist() for column in layer.places],
+                "shares": [column.tolist() for column in layer.shares],
                 "groups": [combination_key(group) for group in layer.groups],
             }
             for layer in self.layers
@@ -146,7 +222,7 @@ class Plan:
         try:
             data = json.loads(Path(path).read_text(encoding="utf8"))
             if data["schema"] != SCHEMA:
-                raise ValueError(f"schema {data['schema']}, this version reads {SCHEMA}")
+                raise ValueError(f"schema {data['schema']}, this version reads {SCHEMA}; plan again")
             tasks = tuple(check_name(name) for name in data["tasks"])
             if len(set(tasks)) < len(tasks):
                 raise ValueError(f"it names a task twice: {list(tasks)}")
@@ -154,7 +230,7 @@ class Plan:
             shape = tuple(int(size) for size in data["input_shape"]) if data["input_shape"] else None
             records = tuple(_read_record(record) for record in data["records"])
             return cls(tasks, layers, shape, records, dict(data["seconds"]))
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as err:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError, PlanError) as err:
             what = f"{type(err).__name__}: {err}"
             raise StorageError(f"{str(path)!r} is not a readable plan ({what}); save it again") from err
 
@@ -167,13 +243,12 @@ def _read_record(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_layer(data: Mapping[str, Any], tasks: int) -> LayerPlan:
-    members = np.array(data["members"]).reshape(-1, tasks)
-    shares = np.array(data["shares"], dtype=np.float64).reshape(-1, tasks)
+    name = str(data["name"])
+    places = [np.array(column) for column in data["places"]]
+    shares = [np.array(column, dtype=np.float64) for column in data["shares"]]
+    if len(places) != tasks:
+        raise ValueError(f"layer {name!r}: places of {len(places)} parents, the plan has {tasks} tasks")
+    if any(column.size and column.dtype.kind != "i" for column in places):
+        raise ValueError(f"layer {name!r}: places must be whole numbers")
     groups = [frozenset(str(key).split("+")) for key in data["groups"]]
-    if members.size and members.dtype.kind != "i":
-        raise ValueError(f"layer {data['name']!r}: members must be whole numbers")
-    layer = LayerPlan.build(str(data["name"]), members, shares, groups)
-    # Written so that a NaN fails.
-    if not ((shares >= 0).all() and (shares[members < 0] == 0).all() and np.allclose(shares.sum(axis=1), 1.0)):
-        raise ValueError(f"layer {layer.name!r}: shares must be at least 0, 0 without a member, and sum to 1 per unit")
-    return layer
+    return LayerPlan.build(name, places, shares, groups)

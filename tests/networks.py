@@ -76,6 +76,15 @@ def make_data(
     ]
 
 
+def members(layer: pam.LayerPlan) -> np.ndarray:
+    """Return the unit of each parent that has a share in each merged unit, (n, K); -1 for none."""
+    result = np.full((len(layer.groups), len(layer.places)), -1)
+    for column, (places, shares) in enumerate(zip(layer.places, layer.shares, strict=True)):
+        units = np.flatnonzero(shares > 0)
+        result[places[units], column] = units
+    return result
+
+
 def group(key: str) -> frozenset[str]:
     """Return the group of tasks named by single letters."""
     return frozenset(key)

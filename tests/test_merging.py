@@ -11,6 +11,7 @@ from networks import (
     group,
     make_data,
     make_tasks,
+    members,
     permuted_copy,
     pre_activation_names,
     random_parent,
@@ -152,7 +153,7 @@ def test_a_planted_permutation_is_found(family, seed, dead):
     plan = pam.plan(parents, data, tasks=tasks, solver="hungarian")
     for layer, order in zip(plan.layers, orders, strict=True):
         assert set(layer.groups) == {group("ab")}
-        assert np.array_equal(order[layer.members[:, 1]], layer.members[:, 0])
+        assert np.array_equal(order[members(layer)[:, 1]], members(layer)[:, 0])
     for weights in ("refit", "average"):
         network = pam.merge(parents, plan, weights=weights, calibration=data)
         assert_reproduces(network, {"a": parent, "b": parent}, SHAPES[family], 1e-4)
@@ -178,7 +179,7 @@ def test_three_permuted_copies_become_one(family):
     for index, layer in enumerate(plan.layers):
         assert set(layer.groups) == {group("abc")}
         for column, (_, orders) in enumerate(copies, start=1):
-            assert np.array_equal(orders[index][layer.members[:, column]], layer.members[:, 0])
+            assert np.array_equal(orders[index][members(layer)[:, column]], members(layer)[:, 0])
     for weights in ("refit", "average"):
         network = pam.merge(parents, plan, weights=weights, calibration=data)
         assert_reproduces(network, dict.fromkeys("abc", parent), SHAPES[family], 1e-4)
@@ -197,7 +198,7 @@ def test_permuted_norms_behind_activations_and_flattens_are_merged_too():
         assert_reproduces(network, {"a": parent, "b": parent}, (1, 8, 8), 1e-4)
 
 
-def one_pair_plan(parents, members, shares):
+def one_pair_plan(parents, pair, shares):
     """Merge one pair in the first layer of two mlps and leave all else exclusive."""
     first, second = ([child.out_features for child in p if isinstance(child, nn.Linear)] for p in parents.values())
     layers = []
@@ -206,11 +207,11 @@ def one_pair_plan(parents, members, shares):
         weight = [[1.0, 0.0]] * m + [[0.0, 1.0]] * n
         groups = [group("a")] * m + [group("b")] * n
         if index == 0:
-            rows = [row for row in rows if row[0] != members[0] and row[1] != members[1]]
-            rows, weight = [*rows, list(members)], [*weight[: len(rows)], list(shares)]
+            rows = [row for row in rows if row[0] != pair[0] and row[1] != pair[1]]
+            rows, weight = [*rows, list(pair)], [*weight[: len(rows)], list(shares)]
             weight = [[1.0, 0.0] if b < 0 else [0.0, 1.0] for _, b in rows[:-1]] + [list(shares)]
             groups = [group("a") if b < 0 else group("b") for _, b in rows[:-1]] + [group("ab")]
-        layers.append(LayerPlan.build(name, np.array(rows), np.array(weight), groups))
+        layers.append(LayerPlan.of_members(name, np.array(rows), np.array(weight), groups, (m, n)))
     return Plan(("a", "b"), tuple(layers), SHAPES["mlp"])
 
 
@@ -482,7 +483,7 @@ def test_plans_that_do_not_fit_are_refused():
     plan = pam.plan(parents, data, tasks=tasks)
     with pytest.raises(PlanError, match="need calibration="):
         pam.merge(parents, plan)
-    with pytest.raises(PlanError, match="places unit 8 of 'b', which has 8 units"):
+    with pytest.raises(PlanError, match="places 9 units of 'b', which has 8; make the plan"):
         pam.merge({"a": parents["a"], "b": random_parent("mlp", 1, wide=True)}, plan, weights="average")
     with pytest.raises(PlanError, match="the plan is for tasks"):
         pam.merge({"x": parents["a"], "y": parents["b"]}, plan, weights="average")

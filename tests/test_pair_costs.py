@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from networks import SHAPES, make_data, make_tasks, permuted_copy, random_parent
+from networks import SHAPES, make_data, make_tasks, members, permuted_copy, random_parent
 
 import pam_opt as pam
 from pam_opt.measuring import LayerStatistics, UnitStatistics
@@ -180,5 +180,5 @@ def test_weights_cost_compares_on_merged_inputs_with_norms_folded_in():
     data = make_data(SHAPES["small_vgg"], tasks)
     plan = pam.plan({"a": parent, "b": twin}, data, tasks=tasks, cost="weights", solver="hungarian")
     for layer, order, record in zip(plan.layers, orders, plan.records, strict=True):
-        assert np.array_equal(order[layer.members[:, 1]], layer.members[:, 0])
+        assert np.array_equal(order[members(layer)[:, 1]], members(layer)[:, 0])
         assert record["value"] == pytest.approx(0.0, abs=1e-8)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from networks import NAMES, SHAPES, group, make_data, make_tasks, random_parent
+from networks import NAMES, SHAPES, group, make_data, make_tasks, members, random_parent
 
 import pam_opt as pam
 from pam_opt.errors import PlanError, StorageError
@@ -39,19 +39,21 @@ def widths(plan, g):
     return [layer.widths.get(group(g), 0) for layer in plan.layers]
 
 
-def members(plan):
-    return [layer.members.tolist() for layer in plan.layers]
+def all_members(plan):
+    return [members(layer).tolist() for layer in plan.layers]
 
 
 def assert_complete(plan, tasks="ab"):
     """Each unit of each parent stands in exactly one place, in a group that holds its task."""
     for index, layer in enumerate(plan.layers):
         for column, task in enumerate(tasks):
-            placed = layer.members[:, column]
-            assert sorted(placed[placed >= 0]) == list(range(WIDTHS[task][index]))
-            assert all(task in g for g, unit in zip(layer.groups, placed, strict=True) if unit >= 0)
-        assert layer.shares.sum(1) == pytest.approx(np.ones(len(layer.shares)))
-        assert (layer.shares[layer.members < 0] == 0).all()
+            assert layer.units[column] == WIDTHS[task][index]
+            placed = layer.places[column]
+            assert (placed >= 0).all()
+            assert len(set(placed)) == len(placed)
+            assert all(task in layer.groups[place] for place in placed)
+        total = np.bincount(np.concatenate(layer.places), np.concatenate(layer.shares))
+        assert total == pytest.approx(np.ones(len(layer.groups)))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.75, 1.0])
@@ -145,16 +147,16 @@ def test_width_keeps_the_most_important_units(lenets, problem):
                 for task, unit in zip(tasks, row, strict=False)
                 if unit >= 0
             )
-            for row in full.members.tolist()
+            for row in members(full).tolist()
         }
         best = sorted(importance, key=importance.__getitem__, reverse=True)[: len(small.groups)]
-        assert {tuple(row) for row in small.members.tolist()} == set(best)
+        assert {tuple(row) for row in members(small).tolist()} == set(best)
 
 
 def test_select_keeps_one_parents_width(lenets):
     plan = two(lenets, problem="select")
     assert widths(plan, "ab") == [5, 7, 10, 11]
-    assert all((layer.members >= 0).sum(1).tolist() == [1] * len(layer.members) for layer in plan.layers)
+    assert all((members(layer) >= 0).sum(1).tolist() == [1] * len(layer.groups) for layer in plan.layers)
 
 
 def test_exclusive_and_all_shared_keep_every_unit(lenets):
@@ -185,9 +187,10 @@ def test_members_keep_their_fisher_shares(lenets):
     _, _, statistics = lenets
     plan = two(lenets)
     for layer, measured in zip(plan.layers, statistics.layers, strict=True):
-        for row, shares in zip(layer.members, layer.shares, strict=True):
+        for row in members(layer):
             fisher = np.array([measured.units[t].fisher[u] if u >= 0 else 0.0 for t, u in zip("ab", row, strict=True)])
             if fisher.sum() > 0:
+                shares = [layer.shares[k][u] if u >= 0 else 0.0 for k, u in enumerate(row)]
                 assert shares == pytest.approx(fisher / fisher.sum())
 
 
@@ -204,9 +207,9 @@ def test_greedy_and_random_are_never_better_than_the_optimum(lenets):
 @pytest.mark.parametrize("solver", ["hungarian", "greedy", "random", "cp_sat"])
 def test_the_same_seed_gives_the_same_plan(lenets, solver):
     first, second = (two(lenets, solver=solver, seed=3) for _ in range(2))
-    assert members(first) == members(second)
+    assert all_members(first) == all_members(second)
     if solver == "random":
-        assert members(first) != members(two(lenets, solver=solver, seed=4))
+        assert all_members(first) != all_members(two(lenets, solver=solver, seed=4))
 
 
 @pytest.mark.parametrize("solver", ["hungarian", "greedy", "auto"])
@@ -251,9 +254,10 @@ def test_plans_come_back_from_disk(lenets, options, tmp_path):
     assert back.summary() == plan.summary()
     for old, new in zip(plan.layers, back.layers, strict=True):
         assert (old.name, old.groups) == (new.name, new.groups)
-        assert np.array_equal(old.members, new.members)
-        assert np.array_equal(old.shares, new.shares)
-        assert (new.members.dtype, new.shares.dtype) == (np.int64, np.float64)
+        for column in range(3):
+            assert np.array_equal(old.places[column], new.places[column])
+            assert np.array_equal(old.shares[column], new.shares[column])
+            assert (new.places[column].dtype, new.shares[column].dtype) == (np.int64, np.float64)
     _, parents, _ = lenets
     merged = [pam.merge(parents, p, weights="average").state_dict() for p in (plan, back)]
     assert all(torch.equal(merged[0][name], merged[1][name]) for name in merged[0])
@@ -273,14 +277,17 @@ def test_damaged_plans_are_refused(tmp_path, text):
 def test_impossible_layer_plans_are_refused(rows, words):
     array = np.array(rows).reshape(-1, 2)
     with pytest.raises(PlanError, match=words):
-        LayerPlan.build("linear1", array, np.full(array.shape, 0.5), [group("ab")] * len(array))
+        LayerPlan.of_members("linear1", array, np.full(array.shape, 0.5), [group("ab")] * len(array))
 
 
 def test_units_are_sorted_into_canonical_order():
     rows = np.array([[0, -1], [-1, 0], [1, 1], [2, -1]])
-    plan = LayerPlan.build("x", rows, (rows >= 0) / 1.0, [group("a"), group("b"), group("ab"), group("a")])
+    shares = (rows >= 0) / (rows >= 0).sum(1, keepdims=True)
+    plan = LayerPlan.of_members("x", rows, shares, [group("a"), group("b"), group("ab"), group("a")], (4, 2))
     assert plan.groups == (group("ab"), group("a"), group("a"), group("b"))
-    assert plan.members.tolist() == [[1, 1], [0, -1], [2, -1], [-1, 0]]
+    assert members(plan).tolist() == [[1, 1], [0, -1], [2, -1], [-1, 0]]
+    assert [column.tolist() for column in plan.places] == [[1, 0, 2, -1], [3, 0]]
+    assert [column.tolist() for column in plan.shares] == [[1.0, 0.5, 1.0, 0.0], [1.0, 0.5]]
     assert plan.widths == {group("ab"): 1, group("a"): 2, group("b"): 1}
     assert plan.rows(group("a")).tolist() == [1, 2]
 
@@ -293,7 +300,7 @@ def test_statistics_and_calibration_make_the_same_plan(family):
     statistics = pam.measure(parents, data, tasks=tasks)
     measured = pam.plan(parents, data, tasks=tasks, solver="hungarian")
     given = pam.plan(parents, tasks=tasks, statistics=statistics, solver="hungarian")
-    assert members(measured) == members(given)
+    assert all_members(measured) == all_members(given)
     with pytest.raises(PlanError, match="needs calibration batches"):
         pam.plan(parents, tasks=tasks)
 

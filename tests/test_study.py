@@ -58,6 +58,20 @@ def networks_of(folder: Path, method: str) -> list[pam.MultitaskNetwork]:
     return [pam.load(path) for path in sorted((folder / "networks").glob(f"{method}*.safetensors"))]
 
 
+def test_methods_that_keep_representatives_measure_within_the_parents(tmp_path):
+    names = ["representatives", "representatives-greedy", "columns", "columns-swaps"]
+    small = config(methods=names, merge={"calibration": 100, "widths": [0.5]}, fine_tune={"epochs": [0]}, prune=None)
+    run_study(small, tmp_path / "out")
+    cells = methods_of(tmp_path / "out")
+    assert list(cells) == names
+    assert cells["representatives"]["solver"]["status"] == "OPTIMAL"
+    for best, near in (("representatives", "representatives-greedy"), ("columns-swaps", "columns")):
+        assert cells[best]["solver"]["value"] <= cells[near]["solver"]["value"] * (1 + 1e-9)
+    for name in names:
+        plan = pam.Plan.load(tmp_path / "out" / "plans" / f"{name}.json")
+        assert all(set(layer.groups) == {frozenset(plan.tasks)} for layer in plan.layers)
+
+
 # ------------------------------------------------------------------------------------------ what results say
 
 

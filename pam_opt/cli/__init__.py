@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from pam_opt.cli.bench import bench_app
 from pam_opt.cli.console import ERRORS
 from pam_opt.cli.costs import costs_command
 from pam_opt.cli.demo import demo_command
@@ -23,6 +24,7 @@ app.command("run")(run_command)
 app.command("costs")(costs_command)
 app.command("solve")(solve_command)
 app.command("solvers")(solvers_command)
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:

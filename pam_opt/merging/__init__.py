@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,7 +14,7 @@ from pam_opt.folding import fold, norm_state, unfold
 from pam_opt.merging.layout import heads_plan, merged_structure
 from pam_opt.merging.refit import RefitOptions, refit
 from pam_opt.merging.statistics import reestimate_batch_norms
-from pam_opt.merging.weights import mixed_norms, mixed_state, mixed_weights
+from pam_opt.merging.weights import Mix, mixed_norms, mixed_state, mixed_weights
 from pam_opt.network import GroupLayer, MultitaskNetwork
 from pam_opt.parents import convert_parents
 from pam_opt.plans import LayerPlan, Plan
@@ -42,7 +43,8 @@ def merge(
     parents : task name -> module, those that the plan was made from
     plan : see `pam_opt.plan`
     weights : ``side_by_side`` lays parents beside each other and refuses a plan that merges units;
-        ``average`` takes the share-weighted mean of the members' weights;
+        ``average`` takes the share-weighted mean of the members' weights, and reads a unit that is only
+        represented from the unit that stands for it;
         ``refit`` (default) starts there and fits every layer by least squares to the parents' pre-activations,
         on the merged network's own activations, which makes up for what merging and cut edges changed
     calibration : re-iterable batches for ``refit`` and `reestimate`; targets are not used
@@ -108,7 +110,8 @@ def single(module: nn.Module, task: Task, input_shape: tuple[int, ...] | None = 
 
 def _refuse_merged_units(plan: Plan) -> None:
     for layer in plan.layers:
-        if ((layer.members >= 0).sum(axis=1) > 1).any():
+        places = np.concatenate(layer.places)
+        if np.bincount(places[places >= 0]).max() > 1:
             raise PlanError(f"layer {layer.name!r} merges units; weights='side_by_side' cannot, 'average' can")
 
 
@@ -121,18 +124,16 @@ def _write_average(
     group: Group,
 ) -> None:
     plan = layers[index]
-    rows = plan.rows(group)
-    members, shares = plan.members[rows], plan.shares[rows]
-    inputs = None
+    mix, inputs = Mix.of(plan, plan.rows(group)), None
     if index > 0:
         before = layers[index - 1]
-        # Boolean rows keep the plan's canonical order, which is the order of concatenation.
-        inputs = before.members[[group <= source for source in before.groups]]
+        # Rows in the plan's canonical order, which is the order of concatenation.
+        inputs = Mix.of(before, np.flatnonzero([group <= source for source in before.groups]))
     blocks = [parent.block(index, frozenset({task})) for task, parent in parents.items()]
     layer = next(iter(parents.values())).structure.layers[index]
-    folded = mixed_weights([fold(own, layer) for own in blocks], members, shares, inputs)
-    unfold(block, folded, mixed_norms([norm_state(own) for own in blocks], members, shares))
+    folded = mixed_weights([fold(own, layer) for own in blocks], mix, inputs)
+    unfold(block, folded, mixed_norms([norm_state(own) for own in blocks], mix))
     for place, operation in enumerate(layer.post):
         if operation.is_norm:
             states = [own.post[place].state_dict() for own in blocks]
-            block.post[place].load_state_dict(mixed_state(states, members, shares, operation.features))
+            block.post[place].load_state_dict(mixed_state(states, mix, operation.features))

@@ -1,4 +1,4 @@
-"""From a plan to a structure, and to the members of every layer, heads included."""
+"""From a plan to a structure, and to the plan of every layer, heads included."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,15 +12,10 @@ from pam_opt.structure import Structure
 
 def heads_plan(parents: Mapping[str, MultitaskNetwork], name: str) -> LayerPlan:
     """Write the heads as a layer plan: every output is a unit of the group of its task."""
-    members, groups = [], []
-    for column, (task, parent) in enumerate(parents.items()):
-        outputs = parent.structure.widths[-1][frozenset({task})]
-        block = np.full((outputs, len(parents)), -1)
-        block[:, column] = np.arange(outputs)
-        members.append(block)
-        groups += [frozenset({task})] * outputs
-    stacked = np.concatenate(members)
-    return LayerPlan.build(name, stacked, (stacked >= 0).astype(float), groups)
+    outputs = [parent.structure.widths[-1][frozenset({task})] for task, parent in parents.items()]
+    places = np.split(np.arange(sum(outputs)), np.cumsum(outputs)[:-1])
+    groups = [frozenset({task}) for task, count in zip(parents, outputs, strict=True) for _ in range(count)]
+    return LayerPlan.build(name, places, [np.ones(count) for count in outputs], groups)
 
 
 def merged_structure(parents: Mapping[str, MultitaskNetwork], plan: Plan, layers: Sequence[LayerPlan]) -> Structure:
@@ -37,17 +32,17 @@ def merged_structure(parents: Mapping[str, MultitaskNetwork], plan: Plan, layers
             f"{sorted(parents)} with {len(first.layers) - 1}; make the plan from these parents"
         )
     for index, layer in enumerate(layers):
-        _check_members(layer, index, plan.tasks, parents)
+        _check_units(layer, index, plan.tasks, parents)
     widths = tuple(layer.widths for layer in layers)
     shape = plan.input_shape or first.input_shape
     return Structure(plan.tasks, first.inputs, first.prelude, first.layers, widths, shape)
 
 
-def _check_members(layer: LayerPlan, index: int, tasks: Sequence[str], parents: Mapping[str, MultitaskNetwork]) -> None:
-    for column, task in enumerate(tasks):
+def _check_units(layer: LayerPlan, index: int, tasks: Sequence[str], parents: Mapping[str, MultitaskNetwork]) -> None:
+    for task, planned in zip(tasks, layer.units, strict=True):
         units = parents[task].structure.widths[index][frozenset({task})]
-        highest = int(layer.members[:, column].max(initial=-1))
-        if highest >= units:
+        if planned != units:
             raise PlanError(
-                f"layer {layer.name!r}: the plan places unit {highest} of {task!r}, which has {units} units"
+                f"layer {layer.name!r}: the plan places {planned} units of {task!r}, which has {units}; make the plan "
+                "from these parents"
             )

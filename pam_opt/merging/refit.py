@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from pam_opt.data import checked
 from pam_opt.errors import DataError
 from pam_opt.folding import Folded, NormState, fold, norm_state, unfold
 from pam_opt.merging.rows import append_one, input_rows, unit_rows
+from pam_opt.merging.weights import Mix
 from pam_opt.network import MultitaskNetwork, Signals
 from pam_opt.plans import LayerPlan
 from pam_opt.structure import Layer, canonical
@@ -57,7 +58,7 @@ def refit(
     Parameters
     ----------
     network : merged, with averaged weights, in evaluation mode
-    parents : task -> network of one task, in the order of the plan's columns
+    parents : task -> network of one task, in the order of the plan's tasks
     layers : the plan of every layer, heads included
     """
     with evaluation_mode(network, *parents.values()):
@@ -134,7 +135,7 @@ class _LayerFit:
         samples: int,
         options: RefitOptions,
     ) -> None:
-        self.network, self.parents, self.plan, self.index, self.options = network, parents, plan, index, options
+        self.network, self.parents, self.index, self.options = network, parents, index, options
         self.layer: Layer = network.structure.layers[index]
         self.sources = [] if index == 0 else canonical(network.structure.widths[index - 1])
         units = sum(network.structure.widths[index - 1].values()) if index else network.structure.inputs
@@ -142,7 +143,8 @@ class _LayerFit:
         self.positions = math.ceil(_ROWS_PER_VALUE * self.values / samples)
         self.generator = torch.Generator().manual_seed(options.seed)
         self.fitted, self.held = (_Moments(self.values, self.layer.name) for _ in range(2))
-        self.shares = _target_shares(plan, options.target)
+        targets = plan if options.target == "mean" else _largest_kept(plan)
+        self.targets = {group: Mix.of(targets, plan.rows(group)) for group in plan.widths}
 
     def add(self, batch: _Stream) -> None:
         batch.observe(self.parents, self.index)
@@ -156,9 +158,7 @@ class _LayerFit:
         targets = [unit_rows(batch.targets[task], chosen) for task in self.parents]
         residuals = {}
         for group, output in outputs.items():
-            rows = self.plan.rows(group)
-            wanted = _mixed_rows(targets, self.plan.members[rows], self.shares[rows])
-            residuals[group] = wanted - unit_rows(output, chosen)
+            residuals[group] = self.targets[group].average_rows(targets) - unit_rows(output, chosen)
         cut = len(inputs) // len(batch.x) * (len(batch.x) - len(batch.x) // _HELD_OUT)
         self.fitted.add(inputs[:cut], {group: residual[:cut] for group, residual in residuals.items()})
         self.held.add(inputs[cut:], {group: residual[cut:] for group, residual in residuals.items()})
@@ -215,22 +215,15 @@ def _observed_norm(moments: _Moments, fitted: Folded, columns: Tensor, state: No
     return NormState(state.variance, variance.sqrt(), fitted.bias + weight @ mean)
 
 
-def _target_shares(plan: LayerPlan, target: str) -> np.ndarray:
-    if target == "mean":
-        return plan.shares
-    kept = np.zeros_like(plan.shares)
-    kept[np.arange(len(kept)), np.where(plan.members >= 0, plan.shares, -1.0).argmax(1)] = 1.0
-    return kept
-
-
-def _mixed_rows(targets: Sequence[Tensor], members: np.ndarray, shares: np.ndarray) -> Tensor:
-    total = torch.zeros(len(targets[0]), len(members))
-    for column, target in enumerate(targets):
-        chosen = np.flatnonzero((members[:, column] >= 0) & (shares[:, column] > 0))
-        if len(chosen):
-            share = torch.from_numpy(shares[chosen, column]).float()
-            total[:, chosen] += target[:, members[chosen, column]] * share
-    return total
+def _largest_kept(plan: LayerPlan) -> LayerPlan:
+    """Give the whole share of every merged unit to its largest member, the first of equals."""
+    places, shares = np.concatenate(plan.places), np.concatenate(plan.shares)
+    order = np.lexsort((-shares, places))
+    order = order[places[order] >= 0]
+    kept = np.zeros_like(shares)
+    kept[order[np.unique(places[order], return_index=True)[1]]] = 1.0
+    parts = np.split(kept, np.cumsum(plan.units)[:-1])
+    return replace(plan, shares=tuple(parts))
 
 
 def _ridge_step(moments: _Moments, group: Group, read: Tensor, ridge: float, intercept: bool) -> Tensor:

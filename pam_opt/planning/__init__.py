@@ -17,12 +17,21 @@ from pam_opt.pair_costs import COSTS
 from pam_opt.parents import convert_parents
 from pam_opt.planning.controls import CONTROLS, LayersAndRecords
 from pam_opt.planning.pairing import plan_pairing
+from pam_opt.planning.representatives import plan_columns, plan_representatives
 from pam_opt.planning.request import Request
 from pam_opt.plans import Plan
 from pam_opt.tasks import CombinationWeights, Task, check_tasks, distribution
 from pam_opt.training import Batches
 
-PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {"pairing": plan_pairing, **CONTROLS}
+PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
+    "pairing": plan_pairing,
+    "representatives": plan_representatives,
+    "columns": plan_columns,
+    **CONTROLS,
+}
+
+NEED_WITHIN = frozenset({"representatives", "columns"})
+"""Problems that need the covariance within each parent: `measure` with ``within=True``."""
 
 
 def plan(
@@ -49,17 +58,22 @@ def plan(
     parents : task name -> trained module; a chain of supported operations, see `pam_opt.tracing.SUPPORTED`
     calibration : re-iterable batches (x, {task name: target}); not needed with `statistics`
     tasks : one `Task` for each parent
-    cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`
+    cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``
     solver : a name from ``pam-opt solvers``, or ``auto``
-    share : fraction of the possible pairs that merge, for all layers or per layer name
+    share : fraction of the possible pairs that merge, for all layers or per layer name; of ``representatives``
+        and ``columns`` the fraction of the units kept for a task that all tasks share
     combinations : combination -> weight, how often each is run; default: uniform over all 2^K - 1.
         It weighs MACs against the predicted loss where `loss_budget` is given
-    problem : ``pairing``, or a control without pairing: ``exclusive``, ``all-shared``, ``select``, to which cost,
-        solver, share and loss_budget do not apply
-    loss_budget : instead of `share`: the predicted loss that all pairs together may add (``cost="fisher"``)
-    width : keep only so many units per layer, as a fraction of the widest parent's; the least important go
-    statistics : of an earlier `measure` of these parents
-    time_limit : seconds for each pairing
+    problem : ``pairing``; ``representatives`` or ``columns``, which keep `width` of the units and read the others
+        from these, one from one or each from all together; or a control without a solver: ``exclusive``,
+        ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply
+    loss_budget : for ``pairing``, instead of `share`: the predicted loss that all pairs together may add
+        (``cost="fisher"``)
+    width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing`` and the
+        controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
+        reads, with share 1 all units, and the default is 1.0
+    statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives`` and ``columns``
+    time_limit : seconds for each problem handed to a solver
 
     Raises
     ------
@@ -81,7 +95,7 @@ def plan(
     if statistics is None:
         if calibration is None:
             raise PlanError("plan needs calibration batches, or statistics= of an earlier measure()")
-        statistics = measure(ordered, calibration, tasks=tasks)
+        statistics = measure(ordered, calibration, tasks=tasks, within=problem in NEED_WITHIN)
     _check_statistics(statistics, converted)
     request = Request(
         converted,

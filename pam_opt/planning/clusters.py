@@ -7,6 +7,8 @@ import numpy as np
 
 from pam_opt.measuring import LayerStatistics
 from pam_opt.pair_costs import PairStatistics, Side
+from pam_opt.plans import LayerPlan
+from pam_opt.tasks import Group
 
 Incoming = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(members, shares) -> (clusters, values) incoming weights on inputs common to all."""
@@ -65,6 +67,11 @@ class Clusters:
         members[pairs[:, 0]] = np.maximum(members[pairs[:, 0]], other.members[pairs[:, 1]])
         rest = np.setdiff1d(np.arange(len(other.members)), pairs[:, 1])
         return Clusters(self.layer, self.tasks, np.concatenate([members, other.members[rest]]))
+
+    def plan(self, groups: Sequence[Group]) -> LayerPlan:
+        """Make these clusters the layer's merged units, each with its group; units outside are dropped."""
+        units = [len(self.layer.units[task].mean) for task in self.tasks]
+        return LayerPlan.of_members(self.layer.name, self.members, self.shares, groups, units)
 
     def _gather(self, field: str) -> np.ndarray:
         """Read a field for every member, (n, K), 0 where there is none."""

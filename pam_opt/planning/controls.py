@@ -76,7 +76,7 @@ def _pool(request: Request, index: int) -> Clusters:
 def _finish(request: Request, index: int, clusters: Clusters, group: Group | None) -> LayerPlan:
     kept = most_important(clusters, request.kept(index), each_parent=group is None)
     groups = [group] * len(kept.members) if group else own_groups(kept.members, request.tasks)
-    return LayerPlan.build(kept.layer.name, kept.members, kept.shares, groups)
+    return kept.plan(groups)
 
 
 CONTROLS: Mapping[str, Any] = {

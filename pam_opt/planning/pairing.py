@@ -7,12 +7,12 @@ import numpy as np
 from pam_opt.errors import PlanError
 from pam_opt.folding import fold
 from pam_opt.macs import run_probability
-from pam_opt.merging.weights import mixed_weights
+from pam_opt.merging.weights import Mix, mixed_weights
 from pam_opt.pair_costs import COSTS
 from pam_opt.planning.clusters import Clusters
 from pam_opt.planning.controls import LayersAndRecords, most_important, own_groups
 from pam_opt.planning.request import Request
-from pam_opt.plans import LayerPlan
+from pam_opt.plans import LayerPlan, place_members
 from pam_opt_solvers import Pairing, Solution, solve
 
 _BISECTIONS = 24
@@ -60,7 +60,7 @@ class _Pairer:
             clusters = self._pair_layer(index)
             kept = most_important(clusters, self.request.kept(index), each_parent=True)
             groups = own_groups(kept.members, self.request.tasks)
-            self.layers.append(LayerPlan.build(kept.layer.name, kept.members, kept.shares, groups))
+            self.layers.append(kept.plan(groups))
         return self.layers, self.records
 
     def highest_price(self) -> float:
@@ -109,7 +109,7 @@ class _Pairer:
         solution = solve(
             problem, request.solver, time_limit=request.time_limit, seed=request.seed, threads=request.threads
         )
-        self.records.append(_record(solution, cost, name, task, saved))
+        self.records.append(_record(solution, cost, name, task, saved, len(request.tasks) > 2))
         return solution
 
     def _pairs(self, solution: Solution, layer: str) -> np.ndarray:
@@ -138,11 +138,14 @@ class _Pairer:
         parents = self.request.parents
         layer = next(iter(parents.values())).structure.layers[index]
         folded = [fold(parent.block(index, frozenset({task})), layer) for task, parent in parents.items()]
-        mixed = mixed_weights(folded, members, shares, self.layers[-1].members if index else None)
+        mix = Mix(*place_members(members, shares, self.request.units(index)), len(members))
+        mixed = mixed_weights(folded, mix, Mix.of(self.layers[-1]) if index else None)
         return np.concatenate([mixed.weight.flatten(1).numpy(), mixed.bias[:, None].numpy()], axis=1)
 
 
-def _record(solution: Solution, cost: np.ndarray, layer: str, task: str, saved: float) -> dict[str, Any]:
+def _record(
+    solution: Solution, cost: np.ndarray, layer: str, task: str, saved: float, stepwise: bool
+) -> dict[str, Any]:
     """Write down what ran as plain data."""
     pairs = solution.pairs if solution.pairs is not None else np.empty((0, 2), dtype=int)
     finite = cost[np.isfinite(cost)]
@@ -156,6 +159,7 @@ def _record(solution: Solution, cost: np.ndarray, layer: str, task: str, saved: 
         "value": solution.value,
         "bound": solution.bound,
         "gap": solution.gap,
+        "stepwise": stepwise,
         "pairs": len(pairs),
         "pair_cost": float(cost[pairs[:, 0], pairs[:, 1]].sum()),
         "largest_cost": float(finite.max(initial=0.0)),

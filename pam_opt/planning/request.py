@@ -17,7 +17,7 @@ class Request:
     Parameters
     ----------
     parents : task -> network of one task, in the order of the tasks
-    shares : layer name -> fraction of the possible pairs that merge
+    shares : layer name -> fraction of the possible pairs that merge, or of the kept units that are shared
     width : units kept per layer as a fraction of the widest parent's; None keeps all
     """
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from pam_opt.measuring import Statistics
 from pam_opt.merging import Weights, merge, single
-from pam_opt.planning import plan
+from pam_opt.planning import NEED_WITHIN, plan
 from pam_opt.plans import Plan
 from pam_opt.study.config import MergeConfig
 from pam_opt.study.system import System
@@ -47,8 +47,8 @@ class Method:
     ----------
     description : one line for tables
     problem : as in `pam_opt.plan`; None keeps the parents apart
-    solver : for ``pairing``
-    share : fraction of the possible pairs that merge
+    solver : for ``pairing``, ``representatives`` and ``columns``
+    share : as in `pam_opt.plan`
     cost, target, weights : override the study's own; None does not
     takes_width : whether the method can be built at a given width
     """
@@ -61,6 +61,11 @@ class Method:
     target: Literal["mean", "keep"] | None = None
     weights: Weights | None = None
     takes_width: bool = True
+
+    @property
+    def needs_within(self) -> bool:
+        """Whether it needs statistics with the covariance within each parent."""
+        return self.problem in NEED_WITHIN
 
     def build(self, given: Ingredients, width: float | None) -> Built:
         """Plan and merge; `width` as in `pam_opt.plan`."""
@@ -106,5 +111,9 @@ METHODS: dict[str, Method] = {
     "optimal": Method("optimal pairing, parent after parent", "pairing", solver="hungarian"),
     "half": Method("optimal pairing of half the units", "pairing", solver="hungarian", share=0.5),
     "optimal-keep": Method("optimal, the more important unit kept", "pairing", solver="hungarian", target="keep"),
+    "representatives": Method("units that stand best for the others, one for each: p-median", "representatives"),
+    "representatives-greedy": Method("p-median, greedy adding", "representatives", solver="greedy"),
+    "columns": Method("units that explain the others best together, greedy", "columns", solver="greedy"),
+    "columns-swaps": Method("units that explain the others best together, greedy and swaps", "columns", solver="swaps"),
     "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),
 }

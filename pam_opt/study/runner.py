@@ -91,7 +91,8 @@ class _SeedRun:
         total = sum(len(x) for x, _ in batches)
         with self.progress.stage(f"seed {self.seed}: measure the parents") as update:
             modules = {name: parent.module for name, parent in parents.items()}
-            return measure(modules, batches, tasks=self.tasks, progress=lambda done: update(done, total))
+            within = any(METHODS[name].needs_within for name in self.config.methods)
+            return measure(modules, batches, tasks=self.tasks, within=within, progress=lambda done: update(done, total))
 
     def _calibration(self) -> list[tuple[torch.Tensor, Mapping[str, torch.Tensor]]]:
         """Draw the calibration samples from the training split, without augmentation."""

@@ -7,23 +7,51 @@
 """
 
 from pam_opt_solvers.api import solve
+from pam_opt_solvers.column_subset.curve import ColumnSubsetCurve, column_subset_curve
 from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, SolverNotFound, SolverUnsuitable
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems import Feature, MultiPairing, Pairing, Problem, load_problem
+from pam_opt_solvers.pairing.curve import PairingCurve, pairing_curve
+from pam_opt_solvers.problems import (
+    FIXED,
+    ColumnSubset,
+    Feature,
+    Grouping,
+    JointPairing,
+    LayerPair,
+    MultiPairing,
+    Pairing,
+    Problem,
+    Quota,
+    Representatives,
+    load_problem,
+)
+from pam_opt_solvers.problems.budget import Budget
 from pam_opt_solvers.registry import SolverInfo, available
+from pam_opt_solvers.representatives.curve import RepresentativesCurve, representatives_curve
 from pam_opt_solvers.solution import Run, Solution
 from pam_opt_solvers.solver import Solver
 
 __all__ = [
+    "FIXED",
+    "Budget",
+    "ColumnSubset",
+    "ColumnSubsetCurve",
     "Feature",
+    "Grouping",
+    "JointPairing",
+    "LayerPair",
     "MultiPairing",
     "Options",
     "Outcome",
     "Pairing",
+    "PairingCurve",
     "PamOptError",
     "Problem",
     "ProblemError",
+    "Quota",
+    "Representatives",
+    "RepresentativesCurve",
     "Run",
     "Solution",
     "Solver",
@@ -33,6 +61,9 @@ __all__ = [
     "SolverUnsuitable",
     "Status",
     "available",
+    "column_subset_curve",
     "load_problem",
+    "pairing_curve",
+    "representatives_curve",
     "solve",
 ]

@@ -3,7 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import Feature, MultiPairing, Pairing
+from pam_opt_solvers.problems import (
+    ColumnSubset,
+    Feature,
+    Grouping,
+    JointPairing,
+    MultiPairing,
+    Pairing,
+    Representatives,
+)
+from pam_opt_solvers.problems.joint_program import n_products
+from pam_opt_solvers.problems.pairing import PLAIN
 
 Choice = tuple[str, str]
 
@@ -14,10 +24,52 @@ def automatic(problem: Any) -> Choice:
     return name, f"auto: {name}, {why}"
 
 
+PROGRAM_VARIABLES = 40_000
+"""Integer programmes up to this size are proved in seconds as a rule."""
+
+
 def _pairing(problem: Pairing) -> Choice:
+    if not problem.features <= PLAIN:
+        if problem.cost.size <= PROGRAM_VARIABLES:
+            return "math_opt", "exact under side constraints; the integer programme is small"
+        return "lagrangian", "the integer programme would be large; bound and decision under side constraints"
     if Feature.FIXED_COUNT in problem.features:
         return "hungarian", "exact in polynomial time; the fixed count becomes dummy rows and columns"
     return "hungarian", "exact in polynomial time and the fastest here"
+
+
+EXACT_CHOICES = 2000
+"""Up to so many permitted choices of a grouping, an integer programme is proved in seconds."""
+
+
+def _grouping(problem: Grouping) -> Choice:
+    if Feature.SET_FUNCTION in problem.features:
+        return "cuts", "the one method that bounds joint budgets"
+    if problem.cost.size <= EXACT_CHOICES:
+        return "math_opt", "exact and fast at this size"
+    return "lagrangian", "close to the optimum and its bound in seconds at this size"
+
+
+def _representatives(problem: Representatives) -> Choice:
+    return "lagrangian", "proves most problems in seconds and has a decision and a bound at every moment"
+
+
+def _column_subset(problem: ColumnSubset) -> Choice:
+    if problem.size <= 24:
+        return "branch_and_bound", "exact, and few enough units for it"
+    if problem.size <= 1024:
+        return "swaps", "a local optimum of greedy selection"
+    return "greedy", "swaps take minutes at this size"
+
+
+PROVABLE_PRODUCTS = 200_000
+"""Products of two choices up to which the Lagrangian dual of a joint pairing takes seconds."""
+
+
+def _joint_pairing(problem: JointPairing) -> Choice:
+    if n_products(problem) <= PROVABLE_PRODUCTS:
+        return "lagrangian", "starts from frank_wolfe's decision and mostly proves it; the problem is small"
+    return "frank_wolfe", "the heuristic that finds planted permutations most often"
 
 
 def _multi_pairing(problem: MultiPairing) -> Choice:
@@ -33,6 +85,10 @@ def _multi_pairing(problem: MultiPairing) -> Choice:
 
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
+    "grouping": _grouping,
+    "representatives": _representatives,
+    "column_subset": _column_subset,
     "multi_pairing": _multi_pairing,
+    "joint_pairing": _joint_pairing,
 }
 """Kind of problem to the choice; a new problem enters its own."""

@@ -24,6 +24,10 @@ ROW_BITS = 36
 """Of the coefficients of rows that are not small whole numbers: fine enough for every tolerance on budgets."""
 
 
+WHOLE = 1e-6
+"""By which a limit may miss a whole number and still count as it."""
+
+
 @dataclass(frozen=True)
 class _Native:
     model: Any
@@ -91,14 +95,17 @@ class _Row:
 def _rows(program: IntegerProgram) -> list[_Row]:
     """Return the rows with whole coefficients, those that are not whole scaled and rounded."""
     matrix, low, high = program.scaled_rows
-    exponents = np.where(program.row_scale == 1.0, 0, ROW_BITS)
+    exponents = np.where(program.small_integers, 0, ROW_BITS)
     rows = []
     for row, (start, end) in enumerate(zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)):
         columns, coefficients = matrix.indices[start:end], matrix.data[start:end]
         scale = 2.0 ** exponents[row]
         whole = np.rint(coefficients * scale).astype(np.int64)
         chooses = bool((coefficients == 1).all() and (program.upper[columns] == 1).all())
-        rows.append(_Row(columns, whole, np.ceil(low[row] * scale - 0.5), np.floor(high[row] * scale + 0.5), chooses))
+        # A limit of 3.7 on whole numbers is one of 3; a scaled one is only rounded.
+        slack = WHOLE if exponents[row] == 0 else 0.5
+        limits = np.ceil(low[row] * scale - slack), np.floor(high[row] * scale + slack)
+        rows.append(_Row(columns, whole, *limits, chooses))
     return rows
 
 

@@ -73,10 +73,11 @@ class IntegerProgram:
         if filled.any():
             largest[filled] = np.maximum.reduceat(rows.data, starts[:-1][filled])
         exponents = np.where(largest > 0, np.frexp(largest)[1], 0)
-        return np.where(self._small_integers, 1.0, np.ldexp(1.0, -exponents))
+        return np.where(self.small_integers, 1.0, np.ldexp(1.0, -exponents))
 
     @cached_property
-    def _small_integers(self) -> NDArray[np.bool_]:
+    def small_integers(self) -> NDArray[np.bool_]:
+        """(r,) rows whose coefficients are whole and small, so that they need no scale."""
         odd = (self.by_row.data != np.rint(self.by_row.data)) | (np.abs(self.by_row.data) > 2**20)
         rows = np.repeat(np.arange(self.size[0]), np.diff(self.by_row.indptr))
         return np.bincount(rows, weights=odd, minlength=self.size[0]) == 0

@@ -32,9 +32,29 @@ METHODS: dict[str, dict[str, str]] = {
         "hungarian": "pam_opt_solvers.pairing.hungarian:Hungarian",
         "min_cost_flow": "pam_opt_solvers.pairing.min_cost_flow:MinCostFlow",
         "ortools_assignment": "pam_opt_solvers.pairing.ortools_assignment:OrtoolsAssignment",
+        "lagrangian": "pam_opt_solvers.pairing.lagrangian:Lagrangian",
         "networkx": "pam_opt_solvers.pairing.networkx_:Networkx",
         "greedy": "pam_opt_solvers.pairing.greedy:Greedy",
         "random": "pam_opt_solvers.pairing.random_:Random",
+    },
+    "grouping": {
+        "lagrangian": "pam_opt_solvers.grouping.lagrangian:Lagrangian",
+        "cuts": "pam_opt_solvers.grouping.cuts:Cuts",
+        "ratio": "pam_opt_solvers.grouping.ratio:Ratio",
+        "greedy": "pam_opt_solvers.grouping.greedy:Greedy",
+    },
+    "representatives": {
+        "lagrangian": "pam_opt_solvers.representatives.lagrangian:Lagrangian",
+        "greedy": "pam_opt_solvers.representatives.greedy:Greedy",
+        "swaps": "pam_opt_solvers.representatives.swaps:Swaps",
+        "importance": "pam_opt_solvers.representatives.importance:Importance",
+    },
+    "column_subset": {
+        "branch_and_bound": "pam_opt_solvers.column_subset.branch_and_bound:BranchAndBound",
+        "swaps": "pam_opt_solvers.column_subset.swaps:Swaps",
+        "greedy": "pam_opt_solvers.column_subset.greedy:Greedy",
+        "importance": "pam_opt_solvers.column_subset.importance:Importance",
+        "random": "pam_opt_solvers.column_subset.random_:Random",
     },
     "multi_pairing": {
         "column_generation": "pam_opt_solvers.multi_pairing.column_generation:ColumnGeneration",
@@ -46,6 +66,12 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.multi_pairing.greedy:Greedy",
         "sequential": "pam_opt_solvers.multi_pairing.sequential:Sequential",
         "star": "pam_opt_solvers.multi_pairing.star:Star",
+    },
+    "joint_pairing": {
+        "frank_wolfe": "pam_opt_solvers.joint_pairing.frank_wolfe:FrankWolfe",
+        "coordinate_descent": "pam_opt_solvers.joint_pairing.coordinate_descent:CoordinateDescent",
+        "lagrangian": "pam_opt_solvers.joint_pairing.lagrangian:Lagrangian",
+        "greedy": "pam_opt_solvers.joint_pairing.greedy:Greedy",
     },
 }
 """Methods of one kind of problem each."""

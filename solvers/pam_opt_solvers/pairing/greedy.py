@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems.pairing import Pairing
+from pam_opt_solvers.problems.pairing import PLAIN, Pairing
 from pam_opt_solvers.solver import Solver
 
 Matrix = NDArray[np.float64]
@@ -81,6 +81,7 @@ class Greedy(Solver[Matrix]):
 
     name = "greedy"
     exact = False
+    features = PLAIN
     description = "heuristic; cheapest pair first; the baseline"
 
     def _build(self, problem: Pairing, options: Options) -> Matrix:

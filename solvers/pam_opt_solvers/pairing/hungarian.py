@@ -13,6 +13,7 @@ from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.reduction import real_pairs, square_form
 from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.problems.pairing import PLAIN
 from pam_opt_solvers.solver import Solver
 
 
@@ -23,6 +24,7 @@ class Hungarian(Solver[NDArray[np.float64]]):
     backend = "scipy"
     module = "scipy.optimize"
     exact = True
+    features = PLAIN
     description = "exact; shortest augmenting paths; the usual choice"
 
     def _build(self, problem: Pairing, options: Options) -> NDArray[np.float64]:
@@ -31,18 +33,43 @@ class Hungarian(Solver[NDArray[np.float64]]):
         return square_form(problem) if Feature.FIXED_COUNT in problem.features else problem.weights
 
     def _run(self, model: NDArray[np.float64], problem: Pairing, options: Options) -> Outcome:
-        from scipy.optimize import linear_sum_assignment
-
-        try:
-            rows, columns = linear_sum_assignment(model)
-        except ValueError as err:
-            # The problem's own check has excluded the other causes (NaN, -inf).
-            if "infeasible" in str(err):
-                return Outcome(Status.INFEASIBLE)
-            raise
-        return Outcome(Status.OPTIMAL, real_pairs(problem, rows, columns))
+        found = _assignment(model)
+        if found is None:
+            return Outcome(Status.INFEASIBLE)
+        return Outcome(Status.OPTIMAL, real_pairs(problem, *found))
 
     def worst_seconds(self, problem: Pairing) -> float:
         """Return 5 ns a step of the worst case, several times what was seen."""
         extra = 0 if problem.required is None else min(problem.shape) - problem.required
         return 5e-9 * (min(problem.shape) + extra) ** 2 * (max(problem.shape) + extra) + 0.01
+
+
+def assign(weights: NDArray[np.float64], required: int | None, most: int | None = None) -> NDArray[np.int64] | None:
+    """Return the (k, 2) cheapest pairs of a weight matrix (m, n), +inf = forbidden; None where there are not enough.
+
+    Parameters
+    ----------
+    required : how many pairs; ``None`` = as many as have a weight below 0
+    most : with ``required=None``: at most so many
+    """
+    if 0 in weights.shape or required == 0 or most == 0:
+        return np.zeros((0, 2), np.int64) if not required else None
+    problem = Pairing(weights, n_pairs=required) if required is not None else Pairing(weights, np.zeros(len(weights)))
+    solver = Hungarian()
+    outcome = solver._run(solver._build(problem, Options()), problem, Options())
+    if outcome.decision is not None and most is not None and len(outcome.decision) > most:
+        return assign(weights, most)  # convex in the number of pairs: the most that are permitted are the best
+    return outcome.decision
+
+
+def _assignment(weights: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    from scipy.optimize import linear_sum_assignment
+
+    try:
+        rows, columns = linear_sum_assignment(weights)
+    except ValueError as err:
+        # The problem's own check has excluded the other causes (NaN, -inf).
+        if "infeasible" in str(err):
+            return None
+        raise
+    return rows.astype(np.int64), columns.astype(np.int64)

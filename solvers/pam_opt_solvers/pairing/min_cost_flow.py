@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.reduction import arcs, integers
-from pam_opt_solvers.problems.pairing import Pairing
+from pam_opt_solvers.problems.pairing import PLAIN, Pairing
 from pam_opt_solvers.scaling import Scaling
 from pam_opt_solvers.solver import Solver
 
@@ -40,6 +40,7 @@ class MinCostFlow(Solver[Model]):
     backend = "ortools"
     module = "ortools.graph.python.min_cost_flow"
     exact = True
+    features = PLAIN
     description = "exact on integer costs; OR-Tools minimum-cost flow, good for a fixed count"
 
     def _build(self, problem: Pairing, options: Options) -> Model:

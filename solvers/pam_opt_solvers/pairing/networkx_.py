@@ -14,7 +14,7 @@ import numpy as np
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.reduction import integers, real_pairs, square_form
-from pam_opt_solvers.problems.pairing import Pairing
+from pam_opt_solvers.problems.pairing import PLAIN, Pairing
 from pam_opt_solvers.scaling import Scaling
 from pam_opt_solvers.solver import Solver
 
@@ -36,6 +36,7 @@ class Networkx(Solver[Model]):
     name = "networkx"
     backend = "networkx"
     exact = True
+    features = PLAIN
     description = "exact on integer costs; blossom algorithm of networkx in pure Python, for small problems"
 
     def _build(self, problem: Pairing, options: Options) -> Model:

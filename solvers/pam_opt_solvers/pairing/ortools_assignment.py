@@ -12,7 +12,7 @@ import numpy as np
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.reduction import integers, real_pairs, square_form
-from pam_opt_solvers.problems.pairing import Pairing
+from pam_opt_solvers.problems.pairing import PLAIN, Pairing
 from pam_opt_solvers.scaling import Scaling
 from pam_opt_solvers.solver import Solver
 
@@ -35,6 +35,7 @@ class OrtoolsAssignment(Solver[Model]):
     backend = "ortools"
     module = "ortools.graph.python.linear_sum_assignment"
     exact = True
+    features = PLAIN
     description = "exact on integer costs; OR-Tools assignment, cost scaling"
 
     def _build(self, problem: Pairing, options: Options) -> Model:

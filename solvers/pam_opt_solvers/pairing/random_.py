@@ -8,6 +8,7 @@ from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.greedy import greedy_pairs
 from pam_opt_solvers.pairing.hungarian import Hungarian
 from pam_opt_solvers.problems import Feature, Pairing
+from pam_opt_solvers.problems.pairing import PLAIN
 from pam_opt_solvers.solver import Solver
 
 
@@ -24,6 +25,7 @@ class Random(Solver[np.random.Generator]):
     backend = "scipy"
     module = "scipy.optimize"
     exact = False
+    features = PLAIN
     description = "control; random permitted pairs, by the seed"
 
     def _build(self, problem: Pairing, options: Options) -> np.random.Generator:

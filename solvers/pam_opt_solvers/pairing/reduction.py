@@ -1,9 +1,8 @@
-"""Forms of a pairing that methods take: a square assignment, a list of arcs, integer weights, a linear programme."""
+"""Forms of a pairing that methods take: a square assignment, a list of arcs, integer weights."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.scaling import Scaling
 
@@ -51,43 +50,6 @@ def feasible(problem: Pairing) -> bool:
         return True
     matched = maximum_bipartite_matching(csr_array(problem.cost < np.inf), perm_type="column")
     return int((matched >= 0).sum()) >= problem.required
-
-
-def assignment_program(problem: Pairing) -> IntegerProgram:
-    """Write one variable a permitted pair; rows, columns and, where it needs a row of its own, the total.
-
-    ``min sum w_ij x_ij`` with every row and column sum at most 1 (exactly 1, or the total k, where required).
-    The matrix is totally unimodular (a fixed total keeps the vertices whole), so the linear relaxation has
-    whole vertices [1].
-
-    [1] A. Schrijver, "Combinatorial Optimization", Springer 2003, chapter 18.
-    """
-    from scipy.sparse import csr_array
-
-    rows, columns, weights = arcs(problem)
-    shift, worst = shift_of(problem, weights)
-    lines = [rows, columns + problem.shape[0]]
-    low = [float(problem.required == length) for length in problem.shape for _ in range(length)]
-    high = [1.0] * len(low)
-    if problem.required is not None and problem.required not in problem.shape:
-        lines.append(np.full(len(rows), len(low)))
-        low, high = [*low, float(problem.required)], [*high, float(problem.required)]
-    ids = np.tile(np.arange(len(rows)), len(lines))
-    matrix = csr_array((np.ones(len(ids)), (np.concatenate(lines), ids)), shape=(len(low), len(rows)))
-    pairs = np.column_stack([rows, columns])
-    return IntegerProgram(
-        objective=weights - shift,
-        matrix=matrix,
-        row_low=np.array(low),
-        row_high=np.array(high),
-        upper=np.ones(len(rows)),
-        integer=np.ones(len(rows), bool),
-        decode=lambda x: pairs[x > 0],
-        terms=problem.most_pairs,
-        constant=problem.constant + problem.most_pairs * shift,
-        worst=worst,
-        whole_vertices=True,
-    )
 
 
 def shift_of(problem: Pairing, weights: Matrix) -> tuple[float, float]:

@@ -3,15 +3,25 @@
 import os
 
 from pam_opt_solvers.errors import ProblemError
+from pam_opt_solvers.problems.column_subset import ColumnSubset
 from pam_opt_solvers.problems.features import Feature
+from pam_opt_solvers.problems.grouping import Grouping
+from pam_opt_solvers.problems.joint_pairing import JointPairing
+from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
 from pam_opt_solvers.problems.multi_pairing import MultiPairing
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
+from pam_opt_solvers.problems.quota import Quota
+from pam_opt_solvers.problems.representatives import Representatives
 from pam_opt_solvers.problems.storage import read_schema
 
 PROBLEMS: dict[str, type[Problem]] = {
     Pairing.kind: Pairing,
+    Grouping.kind: Grouping,
+    Representatives.kind: Representatives,
+    ColumnSubset.kind: ColumnSubset,
     MultiPairing.kind: MultiPairing,
+    JointPairing.kind: JointPairing,
 }
 """Kind to class."""
 
@@ -34,4 +44,19 @@ def load_problem(path: str | os.PathLike[str]) -> Problem:
     return known[schema].load(path)
 
 
-__all__ = ["LINEAR", "PROBLEMS", "Feature", "MultiPairing", "Pairing", "Problem", "load_problem"]
+__all__ = [
+    "FIXED",
+    "LINEAR",
+    "PROBLEMS",
+    "ColumnSubset",
+    "Feature",
+    "Grouping",
+    "JointPairing",
+    "LayerPair",
+    "MultiPairing",
+    "Pairing",
+    "Problem",
+    "Quota",
+    "Representatives",
+    "load_problem",
+]

@@ -75,3 +75,22 @@ def as_count(value: Any, name: str, largest: int) -> int:
     if not 0 <= count <= largest:
         raise ProblemError(f"{name} is {count}; it must lie in 0..{largest}")
     return count
+
+
+def as_real(value: Any, name: str) -> float:
+    """Return one finite number within ``LARGEST``, or say what is wrong."""
+    array = as_float64(value, name, ()).reshape(1)
+    if not abs(float(array[0])) <= LARGEST:
+        raise ProblemError(f"{name} is {float(array[0])}; it must be finite, of magnitude at most {LARGEST:g}")
+    return float(array[0])
+
+
+def as_int64(values: Any, name: str, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
+    """Convert whole numbers to a read-only int64 array of the given shape, or say what is wrong."""
+    given = np.asarray(values)
+    if given.dtype.kind not in "iu":
+        raise ProblemError(f"{name} must hold integers, not dtype {given.dtype}")
+    as_float64(given, name, shape)
+    array = np.ascontiguousarray(given, dtype=np.int64).view()
+    array.flags.writeable = False
+    return array

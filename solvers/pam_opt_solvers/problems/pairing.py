@@ -1,7 +1,7 @@
 """Pairing: which units of two parents merge, and which stay single at their own cost."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -9,11 +9,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems.checks import as_count, as_float64, extent
+from pam_opt_solvers.problems.budget import Budget, pack, unpack
+from pam_opt_solvers.problems.checks import as_count, as_float64, as_int64, extent
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.problem import Problem
+
+PLAIN = frozenset({Feature.OPT_OUT, Feature.FIXED_COUNT, Feature.FORBIDDEN, Feature.RECTANGULAR})
+"""What a pairing may ask and still be one assignment."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,11 +36,18 @@ class Pairing(Problem):
     single_rows : (m,) float64, finite, cost of leaving each row single; may be negative
     single_columns : (n,) float64, finite, cost of leaving each column single; may be negative
     n_pairs : number of pairs to make, 0..min(m, n)
+    max_pairs : instead of ``n_pairs``: make any number up to this one
+    forced : (f, 2) integers, pairs that must be made
+    tied_rows : (m,) integers, labels of groups that go together: the rows of one label >= 0 are all paired or all
+        single; -1 = tied to none
+    tied_columns : (n,) integers, the same for columns
+    budgets : of (m, n) weights each; see `Budget`
 
     Raises
     ------
     ProblemError
-        for NaN, -inf, magnitudes above 1e300, wrong shapes or an impossible count
+        for NaN, -inf, magnitudes above 1e300, wrong shapes, an impossible count, forced pairs that are forbidden
+        or exclude each other
 
     Notes
     -----
@@ -56,6 +68,11 @@ class Pairing(Problem):
     single_rows: NDArray[np.float64] | None = None
     single_columns: NDArray[np.float64] | None = None
     n_pairs: int | None = None
+    max_pairs: int | None = None
+    forced: NDArray[np.int64] | None = None
+    tied_rows: NDArray[np.int64] | None = None
+    tied_columns: NDArray[np.int64] | None = None
+    budgets: tuple[Budget, ...] = ()
 
     def __post_init__(self) -> None:
         self._set("cost", as_float64(self.cost, "cost", (None, None)))
@@ -63,9 +80,33 @@ class Pairing(Problem):
             if getattr(self, name) is not None:
                 self._set(name, as_float64(getattr(self, name), name, (length,)))
                 extent(getattr(self, name), name, allow_infinity=False)
-        if self.n_pairs is not None:
-            self._set("n_pairs", as_count(self.n_pairs, "n_pairs", min(self.shape)))
+        for name in ("n_pairs", "max_pairs"):
+            if getattr(self, name) is not None:
+                self._set(name, as_count(getattr(self, name), name, min(self.shape)))
+        if self.n_pairs is not None and self.max_pairs is not None:
+            raise ProblemError("n_pairs and max_pairs exclude each other; give one of them")
         _ = self.cost_extent  # validates the matrix
+        self._check_side_constraints()
+
+    def _check_side_constraints(self) -> None:
+        for name, length in zip(("tied_rows", "tied_columns"), self.shape, strict=True):
+            if getattr(self, name) is not None:
+                self._set(name, as_int64(getattr(self, name), name, (length,)))
+        if self.forced is not None:
+            forced = as_int64(
+                np.reshape(self.forced, (-1, 2)) if np.size(self.forced) == 0 else self.forced, "forced", (None, 2)
+            )
+            self._set("forced", forced if len(forced) else None)
+        if self.forced is not None:
+            broken = self._broken_pairs(self.forced)
+            if broken:
+                raise ProblemError(f"forced: {'; '.join(broken)}")
+            if len(self.forced) > self.most_pairs:
+                raise ProblemError(f"forced holds {len(self.forced)} pairs, but at most {self.most_pairs} can be made")
+        self._set("budgets", tuple(self.budgets))
+        for budget in self.budgets:
+            if budget.weights.shape != self.shape:
+                raise ProblemError(f"budget {budget.name!r} has weights {budget.weights.shape}; costs are {self.shape}")
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -90,12 +131,16 @@ class Pairing(Problem):
         """Number of pairs that must be made; ``None`` = any number."""
         if self.n_pairs is not None:
             return self.n_pairs
+        if self.max_pairs is not None:
+            return None
         has_singles = self.single_rows is not None or self.single_columns is not None
         return None if has_singles else min(self.shape)
 
     @property
     def most_pairs(self) -> int:
         """Largest number of pairs a decision can have."""
+        if self.max_pairs is not None:
+            return self.max_pairs
         return min(self.shape) if self.required is None else self.required
 
     @cached_property
@@ -106,6 +151,10 @@ class Pairing(Problem):
             Feature.FIXED_COUNT: self.required is not None and self.required < min(self.shape),
             Feature.FORBIDDEN: self.cost.size > 0 and self.cost.max() == np.inf,
             Feature.RECTANGULAR: self.shape[0] != self.shape[1],
+            Feature.AT_MOST: self.max_pairs is not None and self.max_pairs < min(self.shape),
+            Feature.FORCED: self.forced is not None,
+            Feature.TIED: self.tied_rows is not None or self.tied_columns is not None,
+            Feature.BUDGETS: len(self.budgets) > 0,
         }
         return frozenset(feature for feature, holds in present.items() if holds)
 
@@ -137,8 +186,9 @@ class Pairing(Problem):
 
     @property
     def ceiling(self) -> float:
-        """Weights at or above this are never worth a pair: 0 with opt-outs, +inf otherwise."""
-        return 0.0 if self.required is None else math.inf
+        """Weights at or above this are never worth a pair: 0 with opt-outs, +inf where one may be wanted."""
+        wanted = self.required is not None or self.forced is not None or Feature.TIED in self.features
+        return math.inf if wanted else 0.0
 
     @property
     def magnitude(self) -> float:
@@ -167,21 +217,31 @@ class Pairing(Problem):
 
     def settled(self) -> Outcome | None:
         """Return the outcome where no pair is permitted, wanted or worth making."""
+        nothing = np.zeros((0, 2), np.int64)
         if self.most_pairs == 0 or (self.required is None and self.weights.min() >= 0):
-            return Outcome(Status.OPTIMAL, np.zeros((0, 2), np.int64), note="nothing to decide")
+            broken = self.violations(nothing)
+            if not broken:
+                return Outcome(Status.OPTIMAL, nothing, note="nothing to decide")
+            if self.most_pairs == 0:
+                return Outcome(Status.INFEASIBLE, note="; ".join(broken))
         if Feature.FORBIDDEN in self.features and self.trivial_bound() == math.inf:
             return Outcome(Status.INFEASIBLE, note="too few rows or columns have a permitted pair")
         return None
 
     def certainly_feasible(self) -> bool:
-        """Whether any decision exists, by a largest matching of permitted pairs: ``O(a sqrt(m + n))``."""
+        """Whether a decision exists, by a largest matching of permitted pairs: ``O(a sqrt(m + n))``.
+
+        Under side constraints only the empty decision is tried.
+        """
         from pam_opt_solvers.pairing.reduction import feasible
 
-        return feasible(self)
+        if self.features <= PLAIN:
+            return feasible(self)
+        return not self.violations(np.zeros((0, 2), np.int64))
 
     def integer_program(self) -> IntegerProgram:
-        """Write one variable for each pair worth considering, at most one of them in every row and column."""
-        from pam_opt_solvers.pairing.reduction import assignment_program
+        """Write one variable for each pair worth considering; see `pam_opt_solvers.pairing.program`."""
+        from pam_opt_solvers.pairing.program import assignment_program
 
         return assignment_program(self)
 
@@ -195,6 +255,9 @@ class Pairing(Problem):
         array = np.asarray(decision if np.size(decision) else np.zeros((0, 2), np.int64))
         if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
             return (f"pairs must be (k, 2) integers, not {array.dtype} of shape {array.shape}",)
+        return (*self._broken_pairs(array), *(text for text in self._broken_side_constraints(array) if text))
+
+    def _broken_pairs(self, array: NDArray[np.int64]) -> tuple[str, ...]:
         outside = (array < 0).any(axis=1) | (array >= np.array(self.shape)).any(axis=1)
         if outside.any():
             return (f"pair {tuple(map(int, array[outside][0]))} lies outside the {self.shape} matrix",)
@@ -202,9 +265,24 @@ class Pairing(Problem):
         forbidden = array[self.cost[array[:, 0], array[:, 1]] == np.inf]
         if len(forbidden):
             found.append(f"pair {tuple(map(int, forbidden[0]))} is forbidden")
-        if self.required is not None and len(array) != self.required:
-            found.append(f"{len(array)} pairs instead of exactly {self.required}")
         return tuple(text for text in found if text)
+
+    def _broken_side_constraints(self, array: NDArray[np.int64]) -> Iterator[str]:
+        if self.required is not None and len(array) != self.required:
+            yield f"{len(array)} pairs instead of exactly {self.required}"
+        if self.max_pairs is not None and len(array) > self.max_pairs:
+            yield f"{len(array)} pairs instead of at most {self.max_pairs}"
+        made = set(map(tuple, array.tolist()))
+        for pair in [] if self.forced is None else self.forced.tolist():
+            if tuple(pair) not in made:
+                yield f"the forced pair {tuple(pair)} is missing"
+        for side, (labels, name) in enumerate(((self.tied_rows, "rows"), (self.tied_columns, "columns"))):
+            for label, members in tied_groups(labels):
+                count = int(np.isin(members, array[:, side]).sum())
+                if 0 < count < len(members):
+                    yield f"{count} of the {len(members)} tied {name} of group {label} are paired; all or none may be"
+        for budget in self.budgets:
+            yield budget.excess(math.fsum(budget.weights[array[:, 0], array[:, 1]]))
 
     def terms(self, decision: Any) -> NDArray[np.float64]:
         """Return every cost that a valid decision pays: its pairs, then single rows, then single columns."""
@@ -238,14 +316,28 @@ class Pairing(Problem):
             "single_rows": self.single_rows,
             "single_columns": self.single_columns,
             "n_pairs": None if self.n_pairs is None else np.array(self.n_pairs, np.int64),
+            "max_pairs": None if self.max_pairs is None else np.array(self.max_pairs, np.int64),
+            "forced": self.forced,
+            "tied_rows": self.tied_rows,
+            "tied_columns": self.tied_columns,
+            **pack(self.budgets),
         }
         return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Build a problem from named arrays; ``cost`` alone will do."""
-        count: Any = arrays["n_pairs"][()] if "n_pairs" in arrays else None
-        return cls(arrays["cost"], arrays.get("single_rows"), arrays.get("single_columns"), count)
+        counts: Any = {name: arrays[name][()] for name in ("n_pairs", "max_pairs") if name in arrays}
+        names = ("single_rows", "single_columns", "forced", "tied_rows", "tied_columns")
+        parts = {name: arrays[name] for name in names if name in arrays}
+        return cls(arrays["cost"], **parts, **counts, budgets=unpack(arrays))
+
+
+def tied_groups(labels: NDArray[np.int64] | None) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each label >= 0 with the lines that carry it."""
+    if labels is not None:
+        for label in np.unique(labels[labels >= 0]):
+            yield int(label), np.flatnonzero(labels == label)
 
 
 def _repeated(indices: NDArray[Any], name: str) -> str:

@@ -1,0 +1,148 @@
+"""The conclusion in words, from the data alone: which solver for which problem and size, and what greedy loses."""
+
+import math
+import statistics
+from dataclasses import dataclass
+from itertools import groupby
+
+from pam_opt.report.bench.board import SHIFT_SECONDS, TARGET, Board, Entry, mean_seconds
+
+CLEARLY = 1.2
+"""Times that differ by less than this factor, both with the shift of their mean, count as equal."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The solver to use at one size.
+
+    Parameters
+    ----------
+    size : class of size
+    label : the fastest, by shifted geometric mean, among those that reach the best known value on every instance; or,
+        where none does, the one with the least worst loss
+    seconds : its shifted geometric mean
+    worst : its worst loss; inf where it found nothing on some instance
+    always : whether it reaches the best known value on every instance
+    proved : part of the instances where the best known value is proved optimal, by whichever solver
+    """
+
+    size: int
+    label: str
+    seconds: float
+    worst: float
+    always: bool
+    proved: float
+
+
+def choose(board: Board, size: int) -> Choice:
+    """Choose the solver for one size."""
+    groups = {label: found for label in board.labels if (found := _of_size(board, label, size))}
+    always = {label: found for label, found in groups.items() if all(entry.reached for entry in found)}
+    if always:
+        label = _fastest(always)
+    else:
+        label = min(groups, key=lambda name: (_worst(groups[name]), mean_seconds(groups[name])))
+    found = groups[label]
+    return Choice(size, label, mean_seconds(found), _worst(found), label in always, _proved(groups))
+
+
+def _fastest(groups: dict[str, list[Entry]]) -> str:
+    """Return the fastest; of those that are not clearly slower, the first: the faster one over all sizes."""
+    whole = {label: found for label, found in groups.items() if len(found) == _most(groups)}
+    seconds = {label: mean_seconds(found) + SHIFT_SECONDS for label, found in whole.items()}
+    return next(label for label in whole if seconds[label] <= CLEARLY * min(seconds.values()))
+
+
+def conclusion(board: Board) -> str:
+    """Return the paragraph on one kind of problem."""
+    choices = [choose(board, size) for size in board.sizes]
+    advice = [_advice(board, list(group)) for _, group in groupby(choices, key=lambda c: (c.label, c.always))]
+    return f"{board.problem}: " + " ".join([*advice, _proof(board, choices), *_greedy(board)])
+
+
+def _advice(board: Board, choices: list[Choice]) -> str:
+    first, last = choices[0], choices[-1]
+    sizes = f"{first.size}" if first is last else f"{first.size} to {last.size}"
+    times = _seconds(first.seconds) if first is last else f"{_seconds(first.seconds)} to {_seconds(last.seconds)}"
+    where = f"for sizes {sizes}" if first is not last else f"for size {sizes}"
+    if first.always:
+        return (
+            f"Use '{first.label}' {where} ({times}): always within {100 * TARGET:g} % of the best known value, and no "
+            "solver that is so too is clearly faster."
+        )
+    worst = max(choice.worst for choice in choices)
+    words = f"loses at most {percent(worst)}" if math.isfinite(worst) else "finds nothing on some instances"
+    return (
+        f"No solver comes within {100 * TARGET:g} % of the best known value on every instance {where}; '{first.label}' "
+        f"is the safest ({words}; {times})."
+    )
+
+
+def _proof(board: Board, choices: list[Choice]) -> str:
+    parts = [choice.proved for choice in choices]
+    if min(parts) == 1:
+        return "Every best known value is proved optimal."
+    gaps = [
+        max(0.0, (entry.best - entry.best_bound) / entry.yardstick)
+        for entry in board.entries
+        if math.isfinite(entry.best) and math.isfinite(entry.best_bound)
+    ]
+    instances = statistics.fmean(parts)
+    gap = f"; the others are within {percent(max(gaps))} of a proved bound" if gaps else ""
+    return f"{percent(instances)} of the best known values are proved optimal{gap}."
+
+
+def _greedy(board: Board) -> list[str]:
+    return [_loss_of(board, label) for label in board.labels if "greedy" in label]
+
+
+def _loss_of(board: Board, label: str) -> str:
+    entries = board.of(label)
+    decided = [entry for entry in entries if entry.decided and math.isfinite(entry.best)]
+    missed = sum(not entry.decided and math.isfinite(entry.best) for entry in entries)
+    nothing = f", and finds no decision at all on {missed} of {len(entries)} instances" if missed else ""
+    if not decided:
+        return f"'{label}' finds no decision on any of {len(entries)} instances."
+    worst = max(decided, key=lambda entry: entry.loss)
+    median = statistics.median(entry.loss for entry in decided)
+    if worst.loss <= TARGET:
+        return f"'{label}' loses nothing here (at most {percent(worst.loss)}){nothing}."
+    record = worst.record
+    severity = "" if math.isnan(record.severity) else f", severity {record.severity:g}"
+    place = f"{record.family}, size {record.size}{severity}"
+    return f"'{label}' loses {percent(median)} in the median and {percent(worst.loss)} at worst ({place}){nothing}."
+
+
+def _of_size(board: Board, label: str, size: int) -> list[Entry]:
+    return [entry for entry in board.of(label) if board.size_class(entry.record.size) == size]
+
+
+def _most(groups: dict[str, list[Entry]]) -> int:
+    return max(len(found) for found in groups.values())
+
+
+def _worst(entries: list[Entry]) -> float:
+    return max(entry.loss if not entry.reached else min(entry.loss, TARGET) for entry in entries)
+
+
+def _proved(groups: dict[str, list[Entry]]) -> float:
+    proved: dict[tuple[object, ...], bool] = {}
+    for entry in (entry for found in groups.values() for entry in found):
+        record = entry.record
+        key = record.family, record.size, str(record.severity), record.seed
+        proved[key] = proved.get(key, False) or entry.proved
+    return statistics.fmean(proved.values())
+
+
+def percent(part: float) -> str:
+    """Write a part as percent with two or three digits, short."""
+    value = 100 * part
+    if math.isinf(value):
+        return "-"
+    if value > 1000:
+        return "over 1,000 %"
+    return f"{value:.3g} %" if value >= 0.01 or value == 0 else "< 0.01 %"
+
+
+def _seconds(value: float) -> str:
+    return f"{1000 * value:.2g} ms" if value < 0.1 else f"{value:.3g} s"

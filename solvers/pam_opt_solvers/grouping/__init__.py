@@ -1,0 +1,1 @@
+"""Solvers of `Grouping` that are not general backends."""

@@ -1,0 +1,1 @@
+"""Solvers of the joint pairing problem, one file each."""

@@ -1,0 +1,108 @@
+"""Set functions of joint budgets: how much a set of units says together, e.g. about a task's label.
+
+A new one is a class here (or elsewhere) and one entry in ``SET_FUNCTIONS``. It must be monotone: a larger set
+never has a smaller value, and the empty set has 0. Everything but ``value`` and the two methods of storage has a
+default that calls ``value``; override it where all units at once are cheaper.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Support:
+    """A modular lower bound: ``f(T) >= constant + sum of coefficients over T`` for every set T.
+
+    Parameters
+    ----------
+    constant : at most 0
+    coefficients : (n,) float64, at least 0
+    """
+
+    constant: float
+    coefficients: Floats
+
+
+class Growth:
+    """A set that grows by one unit at a time, with the value of every next step.
+
+    Parameters
+    ----------
+    function : what to evaluate
+    """
+
+    def __init__(self, function: "SetFunction") -> None:
+        self._function = function
+        self._members: list[int] = []
+
+    def candidates(self) -> Floats:
+        """Return (n,) the value after adding each unit; members keep the present value."""
+        return self._function.added(np.array(self._members, np.int64))
+
+    def add(self, unit: int) -> None:
+        """Put a unit in."""
+        self._members.append(unit)
+
+
+class SetFunction(ABC):
+    """A monotone function of sets of ``size`` units, made of arrays so that it can be stored.
+
+    Attributes
+    ----------
+    kind : its name in ``SET_FUNCTIONS`` and in files
+    rounding : by how much a value may be off
+    """
+
+    kind: ClassVar[str]
+    rounding: ClassVar[float] = 0.0
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of units n of the ground set."""
+
+    @abstractmethod
+    def value(self, members: Indices) -> float:
+        """Return f of a set, given as (s,) distinct unit indices."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return what it is made of, by name, for storage; the names are those of its parameters."""
+
+    def added(self, members: Indices) -> Floats:
+        """Return (n,) the value with each unit added; f(members) for those already in."""
+        values = np.full(self.size, self.value(members))
+        for unit in np.setdiff1d(np.arange(self.size), members):
+            values[unit] = self.value(np.append(members, unit))
+        return values
+
+    def removed(self, members: Indices) -> Floats:
+        """Return (s,) the value with each member left out."""
+        return np.array([self.value(np.delete(members, place)) for place in range(len(members))])
+
+    def grow(self) -> Growth:
+        """Return an empty set to be grown unit by unit."""
+        return Growth(self)
+
+    def supports(self, members: Indices, preference: Floats) -> tuple[Support, ...]:
+        """Return modular lower bounds that are tight at ``members``, if the function's structure has any.
+
+        Parameters
+        ----------
+        members : (s,) distinct units
+        preference : (n,) the higher, the more a bound should say about the unit
+        """
+        return ()
+
+
+SET_FUNCTIONS: dict[str, str] = {
+    "gaussian_information": "pam_opt_solvers.problems.gaussian_information:GaussianInformation"
+}
+"""``module:Class`` of every set function that files may name."""
