@@ -159,12 +159,12 @@ def _potentials(joined: Vector, lone_a: Vector, lone_b: Vector) -> tuple[Vector,
 
 def _row_potentials(cost: Vector) -> tuple[Vector, Vector]:
     rows, columns = matched(cost)
-    matched = cost[rows, columns]
-    length = cost - matched[:, None]
+    paired = cost[rows, columns]
+    length = cost - paired[:, None]
     v = np.zeros(cost.shape[1])
     for _ in range(len(cost)):
         nearer = np.minimum(v, (length + v[columns][:, None]).min(axis=0, initial=np.inf))
         if (nearer == v).all():
             break
         v = nearer
-    return matched - v[columns], v
+    return paired - v[columns], v
