@@ -1,6 +1,7 @@
 """Joint plans: planted permutations of whole networks are found, one record for all layers, and what is refused."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,6 +159,7 @@ def test_the_same_seed_gives_the_same_plan(strangers, solver):
 
 def test_what_cannot_be_paired_one_to_one_is_refused(strangers):
     parents, tasks, _ = strangers
+    options: dict[str, Any]
     for options in ({"share": 0.5}, {"share": {"conv2": 0.0}}, {"loss_budget": 1.0, "cost": "fisher"}):
         with pytest.raises(PlanError, match=r"pairs all units.*use problem='pairing'"):
             joint(strangers, **options)
