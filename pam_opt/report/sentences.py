@@ -62,7 +62,7 @@ def _accuracy_findings(results: Sequence[Results]) -> str:
     losses = heuristic_losses(results)
     pairs = dict.fromkeys((comparison.first, comparison.second) for comparison in made)
     lines = [_pair([c for c in made if (c.first, c.second) == pair], losses, len(results)) for pair in pairs]
-    return "\n".join([*lines, _caution(made, len(results))])
+    return "\n\n".join([*lines, _caution(made, len(results))])
 
 
 def _pair(made: Sequence[Comparison], losses: Sequence[HeuristicLoss], seeds: int) -> str:
@@ -86,7 +86,7 @@ def _objective(losses: Sequence[HeuristicLoss]) -> str:
     total = 100 * statistics.mean(value for loss in losses for value in loss.totals)
     most = 100 * max(value for loss in losses for value in loss.layers)
     return (
-        f"In the objective by {total:.2f} % of the sum over layers and at most {most:.2f} % in one layer "
+        f"In the objective, by {total:.2f} % of the sum over layers and at most {most:.2f} % in one layer "
         f"(the better one is {proof}). "
     )
 
