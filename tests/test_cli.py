@@ -337,15 +337,28 @@ def test_several_seeds_have_a_folder_each(command, tmp_path):
     assert not (tmp_path / "out" / "results.json").exists()
 
 
+def test_a_terminal_without_plus_minus_gets_the_same_numbers(command, tmp_path):
+    config = write_study(tmp_path, seeds=[0, 1], methods=["optimal", "select"], prune=None)
+    assert command("run", config, "--out", tmp_path / "out")[0] == 0
+    process = start("run", config, "--out", tmp_path / "out", "--resume", PYTHONIOENCODING="ascii")
+    printed, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (0, "")
+    assert printed.isascii()
+    assert "mean +/- standard deviation" in " ".join(printed.split())
+    assert "'optimal' against 'select'" in printed
+
+
 # ------------------------------------------------------------------------------------------------- interruption
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
     """Start ``pam-opt`` in a process of its own."""
     # A test run in the background ignores the signal of Ctrl-C and would hand that on.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += "from pam_opt.cli import main; main()"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment = (
+        os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | variables
+    )
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 

@@ -15,6 +15,7 @@ from pam_opt.families import FAMILIES
 from pam_opt.report import read_results, write_summary
 from pam_opt.storage import load_tensors
 from pam_opt.study.config import StudyConfig, parse_config
+from pam_opt.study.folder import write_record
 from pam_opt.study.parents import split_batches
 from pam_opt.study.progress import Progress, Update
 from pam_opt.study.runner import run_study
@@ -32,6 +33,7 @@ class Listener(Progress):
 
     def __init__(self, stop: str | None = None) -> None:
         self.stages: list[str] = []
+        self.said: list[str] = []
         self.stop = stop
 
     @contextmanager
@@ -40,6 +42,9 @@ class Listener(Progress):
             raise KeyboardInterrupt
         self.stages.append(description)
         yield lambda done, total: None
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -329,6 +334,25 @@ def test_a_removed_record_is_made_again(done, copied, removed):
     run_study(config(), copied, resume=True)
     assert (copied / removed).exists()
     assert without_seconds(methods_of(copied)) == without_seconds(methods_of(done))
+
+
+@pytest.mark.parametrize(
+    "removed", ["networks/greedy.safetensors", "networks/separate-low.safetensors", "plans/greedy.json"]
+)
+def test_a_removed_network_or_plan_is_made_again_and_said(done, copied, removed):
+    (copied / removed).unlink()
+    listener = Listener()
+    run_study(config(), copied, resume=True, progress=listener)
+    assert any(removed in text and "is run again" in text for text in listener.said)
+    assert (copied / removed).read_bytes()
+    unit = "separate" if "separate" in removed else "greedy"
+    assert not any(other in stage for stage in listener.stages for other in METHODS if other != unit)
+    assert without_seconds(methods_of(copied)) == without_seconds(methods_of(done))
+
+
+def test_numbers_that_are_not_finite_are_written_as_null(tmp_path):
+    write_record(tmp_path / "record.json", {"bounds": [1.0, float("-inf")], "gap": {"all": float("nan")}, "n": (1, 2)})
+    assert strict_json(tmp_path / "record.json") == {"bounds": [1.0, None], "gap": {"all": None}, "n": [1, 2]}
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def run_and_report(study: StudyConfig, out: Path, resume: bool) -> None:
     results = [read_results(path) for path in paths]
     written = write_summary(results, out)
     OUTPUT.print()
-    OUTPUT.print(rich_table(results, _title(study)))
+    OUTPUT.print(rich_table(results, _title(study), ascii_only=OUTPUT.options.ascii_only))
     if outside(results):
         OUTPUT.print(OUTSIDE)
     for line in not_applicable(results):

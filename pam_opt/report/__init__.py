@@ -10,15 +10,21 @@ from pam_opt.errors import StorageError
 from pam_opt.report.figures import write_figures
 from pam_opt.report.sentences import findings
 from pam_opt.report.table import markdown_table, not_applicable, rich_table, seed_ratios_table
+from pam_opt.report.width_tables import comparisons_table, losses_table, widths_table
 
 __all__ = [
     "OUTSIDE",
+    "comparisons_table",
     "findings",
+    "losses_table",
     "markdown_table",
     "not_applicable",
     "outside",
     "read_results",
     "rich_table",
+    "seed_ratios_table",
+    "summary",
+    "widths_table",
     "write_figures",
     "write_summary",
 ]
@@ -53,10 +59,18 @@ def outside(results: Sequence[dict[str, Any]]) -> bool:
 
 
 def write_summary(results: Sequence[dict[str, Any]], out: Path) -> list[Path]:
-    """Write ``table.md`` over all seeds and the figures of the first; return the paths."""
+    """Write ``table.md`` and the figures; return the paths."""
     table = out / "table.md"
-    legend = f"\n{OUTSIDE}\n" if outside(results) else ""
-    absent = "".join(f"\n{line}\n" for line in not_applicable(results))
-    seeds = f"\n{found}" if (found := seed_ratios_table(results)) else ""
-    write_text(table, f"{markdown_table(results)}{legend}{absent}\n{findings(results)}\n{seeds}")
-    return [table, *write_figures(results[0], out / "figures")]
+    write_text(table, summary(results))
+    return [table, *write_figures(results, out / "figures")]
+
+
+def summary(results: Sequence[dict[str, Any]]) -> str:
+    """Write all tables over all seeds, and what they show, as Markdown."""
+    found = findings(results) + "\n"
+    if any(cell["within_drop"] is not None for cell in results[0]["methods"].values()):
+        parts = [OUTSIDE + "\n" if outside(results) else "", found, seed_ratios_table(results)]
+    else:
+        parts = [widths_table(results), comparisons_table(results), losses_table(results), found]
+    absent = "".join(f"{line}\n" for line in not_applicable(results))
+    return "\n".join(part for part in [markdown_table(results), absent, *parts] if part)
