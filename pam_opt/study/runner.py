@@ -22,7 +22,7 @@ from pam_opt.study.config import StudyConfig
 from pam_opt.study.environment import environment
 from pam_opt.study.folder import claim_folder, make_folder, read_record, write_record
 from pam_opt.study.methods import METHODS, Built, Ingredients
-from pam_opt.study.parents import Parent, split_batches, train_parents
+from pam_opt.study.parents import Parent, draw_calibration, split_batches, train_parents
 from pam_opt.study.progress import Progress
 from pam_opt.study.system import System
 from pam_opt.study.units import cell_name, files_beside_record, network_path, plan_path, record_path, unit_name
@@ -108,16 +108,8 @@ class _SeedRun:
             within = any(METHODS[name].needs_within for name in self.config.methods)
             return measure(modules, batches, tasks=self.tasks, within=within, progress=lambda done: update(done, total))
 
-    def _calibration(self) -> list[tuple[torch.Tensor, Mapping[str, torch.Tensor]]]:
-        """Draw the calibration samples from the training split, without augmentation."""
-        batches = split_batches(self.dataset, "train", self.tasks, 200, self.seed)
-        wanted, chosen = self.config.merge.calibration, []
-        for x, targets in batches:
-            chosen.append((x[:wanted], {name: target[:wanted] for name, target in targets.items()}))
-            wanted -= len(x)
-            if wanted <= 0:
-                break
-        return chosen
+    def _calibration(self) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+        return draw_calibration(self.config, self.dataset, self.seed)
 
     def _run_method(
         self,
