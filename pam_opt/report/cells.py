@@ -29,10 +29,11 @@ class Setting:
     epochs: float
 
 
-def settings(results: Results) -> dict[Setting, str]:
-    """Return every result's setting and name, in the order of the experiment."""
-    only = results["experiment"].get("fine_tune", {}).get("epochs", [0.0])[0]
-    return {setting(name, only): name for name in results["methods"]}
+def settings(results: Sequence[Results]) -> dict[Setting, str]:
+    """Return setting and name of what every seed has a result of, in the order of the experiment."""
+    only = results[0]["experiment"].get("fine_tune", {}).get("epochs", [0.0])[0]
+    common = [name for name in results[0]["methods"] if all(name in result["methods"] for result in results)]
+    return {setting(name, only): name for name in common}
 
 
 def setting(name: str, only_epochs: float = 0.0) -> Setting:

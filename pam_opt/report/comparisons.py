@@ -45,7 +45,7 @@ class Comparison:
 
 def comparisons(results: Sequence[Results]) -> list[Comparison]:
     """Compare every two methods worth comparing that the study has, at every number of epochs."""
-    known = settings(results[0])
+    known = settings(results)
     widths: list[float | None] = [*widths_of(list(known)), *({None} & {where.width for where in known})]
     made = []
     for first, second in _PAIRS:
@@ -101,7 +101,7 @@ class HeuristicLoss:
 
 def heuristic_losses(results: Sequence[Results]) -> list[HeuristicLoss]:
     """Compare values of the objective, where the results hold them layer by layer for every seed."""
-    known = settings(results[0])
+    known = settings(results)
     made = []
     for best, heuristic in RIVALS.items():
         for width in dict.fromkeys(where.width for where in known if where.method == best):

@@ -58,7 +58,7 @@ def _save(figure: Figure, path: Path) -> Path:
 
 def macs_per_combination(results: Results) -> Figure | None:
     """Draw one group of bars for each combination, one bar for each method; None with several widths, too many bars."""
-    if len(widths_of(list(settings(results)))) > 1:
+    if len(widths_of(list(settings([results])))) > 1:
         return None
     methods = results["methods"]
     combinations = list(next(iter(methods.values()))["combinations"])

@@ -39,7 +39,7 @@ def accuracy_against_width(results: Sequence[Results]) -> Figure | None:
     Above, means with their own intervals and the parents as reference; below, if the study has the control, the
     paired differences to it.
     """
-    known = settings(results[0])
+    known = settings(results)
     where = list(known)
     widths, epochs = widths_of(where), epochs_of(where)
     if len(widths) < 2:

@@ -10,7 +10,7 @@ from pam_opt.report.table import as_markdown, spread
 
 def widths_table(results: Sequence[Results]) -> str:
     """Write accuracy, mean of the tasks, of every method at every width, as Markdown; empty below two widths."""
-    known = settings(results[0])
+    known = settings(results)
     where = list(known)
     widths = widths_of(where)
     if len(widths) < 2:
