@@ -69,7 +69,7 @@ def test_solvers_are_listed(command):
     assert (code, error) == (0, "")
     for info in available():
         assert info.name in printed
-    assert "forbidden" in printed
+    assert "go together" in printed.replace("\n", " ")
 
 
 def test_help_and_unknown_commands(command):
@@ -356,3 +356,13 @@ def test_results_are_valid_for_other_readers(finished):
     text = (finished / "results.json").read_text(encoding="utf8")
     assert json.loads(text) == strict_json(finished / "results.json")
     assert "NaN" not in text
+
+
+def test_solvers_of_one_problem(command):
+    code, printed, _ = command("solvers", "representatives")
+    assert code == 0
+    assert "swaps" in printed
+    assert "hungarian" not in printed
+    code, _, error = command("solvers", "representative")
+    assert code == 1
+    assert "representatives" in error

@@ -136,6 +136,7 @@ def test_problems_keep_the_contract_too(kind, tmp_path):
         settled = problem.settled()
         assert settled is None or (settled.decision is None) == (best == math.inf)
         assert problem.float_error() >= 0 <= problem.magnitude
+        assert problem.features <= problem.asks
         for rubbish in (None, "rubbish", [[0], [1, 2]], [0.5], [[[-7]]]):
             assert problem.violations(rubbish)
             with pytest.raises(ProblemError):

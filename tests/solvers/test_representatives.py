@@ -30,7 +30,6 @@ from pam_opt_solvers.representatives.selection import Rule, cheapest
 INF = math.inf
 HEURISTICS = ("greedy", "swaps", "importance")
 OWN = (*HEURISTICS, "lagrangian")
-EXACT = ("lagrangian", "scipy_milp", "math_opt", "cp_sat", "pulp")
 
 
 def features(size: int, seed: int, rank: int = 8) -> np.ndarray:
