@@ -23,7 +23,7 @@ SOLVERS = [
     (info.problem, name) for info in READY for name in ([f"{info.name}:{e}" for e in info.engines] or [info.name])
 ]
 EXACT = {(info.problem, info.name) for info in READY if info.exact}
-DRAWS = range(8)
+DRAWS = range(6)
 
 
 def cases(problems):
