@@ -46,6 +46,7 @@ METHODS: dict[str, dict[str, str]] = {
     "cluster_plan": {
         "max_flow": "pam_opt_solvers.cluster_plan.max_flow:MaxFlow",
         "networkx": "pam_opt_solvers.cluster_plan.networkx_:Networkx",
+        "greedy": "pam_opt_solvers.cluster_plan.greedy:Greedy",
     },
     "grouping": {
         "lagrangian": "pam_opt_solvers.grouping.lagrangian:Lagrangian",
