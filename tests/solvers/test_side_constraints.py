@@ -40,9 +40,9 @@ def test_exact_and_bounds_against_every_decision(block):
                 assert found.value == pytest.approx(best, abs=1e-9), (seed, name)
 
 
-def test_lagrangian_bounds_on_thousands():
+def test_lagrangian_bounds_on_many():
     missed = 0
-    for seed in range(10_000, 12_400):
+    for seed in range(10_000, 11_200):
         problem = random_side_problem(seed, 3)
         if problem is None or problem.features <= PLAIN:
             continue
@@ -52,7 +52,7 @@ def test_lagrangian_bounds_on_thousands():
             continue
         assert found.bound <= best + 1e-9, seed
         missed += found.decision is None or found.value > best + 1e-9
-    assert missed < 120  # of about 1,700: it proves nothing by itself, but it should mostly find the best
+    assert missed < 60  # of about 850: it proves nothing by itself, but it should mostly find the best
 
 
 def test_infeasible_budgets_are_explained_by_the_fewest_that_exclude_each_other():
