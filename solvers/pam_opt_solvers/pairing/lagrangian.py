@@ -181,10 +181,12 @@ def _stepped(
     multipliers: Vector, violation: Vector, equality: NDArray[np.bool_], step: float, search: Search, bound: float
 ) -> Vector:
     """Take a Polyak step towards the best value known, or a guess of it."""
-    target = search.value if math.isfinite(search.value) else search.bound + 0.05 * max(abs(search.bound), 1e-12)
+    least = 1e-12 * search.problem.magnitude
+    guess = search.bound + 0.05 * max(abs(search.bound), least)
+    target = search.value if math.isfinite(search.value) else guess
     active = np.where(equality | (violation > 0) | (multipliers > 0), violation, 0.0)
     norm = float(active @ active)
     if norm == 0.0:
         return multipliers
-    moved = multipliers + step * max(target - bound, 1e-12 * max(abs(target), 1e-300)) / norm * active
+    moved = multipliers + step * max(target - bound, least) / norm * active
     return np.where(equality, moved, np.maximum(moved, 0.0))
