@@ -24,9 +24,6 @@ ROW_BITS = 36
 """Of the coefficients of rows that are not small whole numbers: fine enough for every tolerance on budgets."""
 
 
-FARTHEST = 2.0**60
-"""A limit that no sum of a row's coefficients reaches is none, and need not fit int64."""
-
 WHOLE = 1e-6
 """By which a limit may miss a whole number and still count as it."""
 
@@ -108,7 +105,6 @@ def _rows(program: IntegerProgram) -> list[_Row]:
         # A limit of 3.7 on whole numbers is one of 3; a scaled one is only rounded.
         slack = WHOLE if exponents[row] == 0 else 0.5
         limits = np.ceil(low[row] * scale - slack), np.floor(high[row] * scale + slack)
-        limits = (-np.inf if limits[0] < -FARTHEST else limits[0], np.inf if limits[1] > FARTHEST else limits[1])
         rows.append(_Row(columns, whole, *limits, chooses))
     return rows
 

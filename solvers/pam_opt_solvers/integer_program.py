@@ -93,8 +93,12 @@ class IntegerProgram:
         rows = self.by_row
         data = np.ldexp(rows.data, np.repeat(self.row_exponent, np.diff(rows.indptr)))
         matrix = csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
-        with np.errstate(over="ignore"):  # a limit beyond float64 is none
-            return matrix, np.ldexp(self.row_low, self.row_exponent), np.ldexp(self.row_high, self.row_exponent)
+        reach = abs(matrix) @ self.upper  # backends refuse huge limits, and those beyond it are none
+        with np.errstate(over="ignore"):
+            low, high = (np.ldexp(limits, self.row_exponent) for limits in (self.row_low, self.row_high))
+        low = np.where(low < -reach, -np.inf, np.minimum(low, 2 * reach + 1))
+        high = np.where(high > reach, np.inf, np.maximum(high, -2 * reach - 1))
+        return matrix, low, high
 
     def scaled(self, bits: int) -> Scaling:
         """Scale the objective by the power of two that brings its largest magnitude just below ``2**bits``."""
