@@ -46,6 +46,7 @@ METHODS: dict[str, dict[str, str]] = {
     "cluster_plan": {
         "max_flow": "pam_opt_solvers.cluster_plan.max_flow:MaxFlow",
         "networkx": "pam_opt_solvers.cluster_plan.networkx_:Networkx",
+        "greedy": "pam_opt_solvers.cluster_plan.greedy:Greedy",
     },
     "grouping": {
         "lagrangian": "pam_opt_solvers.grouping.lagrangian:Lagrangian",
@@ -65,6 +66,17 @@ METHODS: dict[str, dict[str, str]] = {
         "greedy": "pam_opt_solvers.column_subset.greedy:Greedy",
         "importance": "pam_opt_solvers.column_subset.importance:Importance",
         "random": "pam_opt_solvers.column_subset.random_:Random",
+    },
+    "multi_pairing": {
+        "column_generation": "pam_opt_solvers.multi_pairing.column_generation:ColumnGeneration",
+        "lagrangian": "pam_opt_solvers.multi_pairing.lagrangian:Lagrangian",
+        "triangle_cuts": "pam_opt_solvers.multi_pairing.triangle_cuts:TriangleCuts",
+        "matching": "pam_opt_solvers.multi_pairing.matching:Matching",
+        "local_search": "pam_opt_solvers.multi_pairing.local_search:LocalSearch",
+        "cyclic": "pam_opt_solvers.multi_pairing.cyclic:Cyclic",
+        "greedy": "pam_opt_solvers.multi_pairing.greedy:Greedy",
+        "sequential": "pam_opt_solvers.multi_pairing.sequential:Sequential",
+        "star": "pam_opt_solvers.multi_pairing.star:Star",
     },
     "joint_pairing": {
         "frank_wolfe": "pam_opt_solvers.joint_pairing.frank_wolfe:FrankWolfe",
@@ -88,7 +100,7 @@ class SolverInfo:
     reason : why not, with the remedy; empty if available
     backend, version : package that solves and its installed version
     exact : whether it proves optimality
-    features : what it can take
+    features : what its problems may ask of it
     description : one line
     engines : values of its first setting, to be written ``name:engine``; empty for most
     """
@@ -195,7 +207,7 @@ def _info(name: str, kind: str) -> SolverInfo:
         backend=solver.distribution or solver.backend or "pam-opt",
         version=solver.version(),
         exact=solver.exact,
-        features=solver.features,
+        features=solver.features & PROBLEMS[kind].asks,
         description=solver.description,
         engines=next(iter(solver.settings.values()), ()),
     )

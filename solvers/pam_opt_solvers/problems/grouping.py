@@ -58,6 +58,7 @@ class Grouping(Problem):
     """
 
     kind: ClassVar[str] = "grouping"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.FORBIDDEN, Feature.SET_FUNCTION})
 
     groups: Flags
     cost: Floats

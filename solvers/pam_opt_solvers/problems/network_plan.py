@@ -70,6 +70,7 @@ class NetworkPlan(Problem):
     """
 
     kind: ClassVar[str] = "network_plan"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.FORBIDDEN})
 
     groups: NDArray[np.bool_]
     runs: Vector

@@ -63,6 +63,7 @@ class Pairing(Problem):
     """
 
     kind: ClassVar[str] = "pairing"
+    asks: ClassVar[frozenset[Feature]] = PLAIN | {Feature.AT_MOST, Feature.FORCED, Feature.TIED, Feature.BUDGETS}
 
     cost: NDArray[np.float64]
     single_rows: NDArray[np.float64] | None = None
