@@ -113,7 +113,7 @@ def test_extreme_scales(name, scale):
         ({"macs": [1.0, 1.0]}, r"macs has shape \(2,\)"),
         ({"macs": [1.0, -1.0, 1.0]}, "macs must be at least 0"),
         ({"price": -1.0}, "price must be at least 0"),
-        ({"price": math.nan}, r"price\[0\] is nan"),
+        ({"price": math.nan}, "price is nan"),
         ({"price": "dear"}, "price must hold real numbers"),
         ({"price": 1e300}, "rescale"),
         ({"inputs": 1.5}, r"inputs\[0\] is 1\.5"),

@@ -60,7 +60,7 @@ def features(size: int, seed: int, rank: int = 8) -> np.ndarray:
         ({"groups": [[0]] * 5}, "1-D"),
         ({"groups": [0, 0, 0, 0, 2**40]}, r"groups\[4\]"),
         ({"forbidden": [0, 1, 0, 0, 0]}, "True and False"),
-        ({"forbidden": [True]}, "forbidden has 1 entries"),
+        ({"forbidden": [True]}, r"forbidden must be \(5,\)"),
         ({"importance": [1.0, INF, 0, 0, 0]}, "finite"),
         ({"importance": [1.0]}, "importance has shape"),
         ({"quotas": [1]}, "tuple of Quota"),

@@ -14,7 +14,7 @@ from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems import budgets
 from pam_opt_solvers.problems.budgets import BudgetTable, JointBudget
-from pam_opt_solvers.problems.checks import as_float64, extent
+from pam_opt_solvers.problems.checks import as_float64, as_instances, extent
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.problem import Problem
 
@@ -28,7 +28,7 @@ class Grouping(Problem):
 
     ``min sum_u cost[u, g_u]`` subject to ``sum_u weights[b, u] rates[b, g_u] <= limits[b]`` for every budget b of
     ``budgets`` and ``f({u : g_u in its groups}) <= limit`` for every one of ``joint``. A budget counts as kept up to
-    a millionth of its limit.
+    a millionth of its limit, for backends need that; bounds and proofs are about the limits as they are given.
 
     A decision is the index of every unit's group, (n,) int64.
 
@@ -74,10 +74,8 @@ class Grouping(Problem):
         if not isinstance(self.budgets, BudgetTable):
             raise ProblemError(f"budgets must be a BudgetTable, not {type(self.budgets).__name__}")
         self.budgets.check_shape(*self.shape)
-        self._set("joint", tuple(self.joint))
+        self._set("joint", as_instances(self.joint, "joint", JointBudget))
         for budget in self.joint:
-            if not isinstance(budget, JointBudget):
-                raise ProblemError(f"joint must hold JointBudget, not {type(budget).__name__}")
             budget.check_shape(*self.shape)
         self._check_names()
 
