@@ -268,7 +268,8 @@ def test_looks_are_apart_and_greedy_is_always_the_same():
 
 
 def test_the_conclusion_does_not_mix_what_some_solvers_cannot_take():
-    found = run() + [
+    found = [
+        *run(),
         record("exact", 20.0, family="bound", severity=2.0, status="OPTIMAL"),
         failed("greedy", Ending.DOES_NOT_APPLY, family="bound", severity=2.0),
         record("limited", 30.0, family="bound", severity=2.0),
