@@ -5,7 +5,7 @@ import sys
 import typer
 
 from pam_opt.cli.bench import bench_app
-from pam_opt.cli.console import ERRORS
+from pam_opt.cli.console import ERRORS, spell_out
 from pam_opt.cli.costs import costs_command
 from pam_opt.cli.demo import demo_command
 from pam_opt.cli.instances import instances_app
@@ -31,6 +31,7 @@ app.add_typer(instances_app, name="instances")
 
 def main() -> None:
     """Run the command line; errors a user can cause end in one sentence and exit code 1."""
+    spell_out()
     try:
         app(standalone_mode=True)
     except PamOptError as err:

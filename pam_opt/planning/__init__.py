@@ -16,6 +16,8 @@ from pam_opt.network import MultitaskNetwork
 from pam_opt.pair_costs import COSTS
 from pam_opt.parents import convert_parents
 from pam_opt.planning.controls import CONTROLS, LayersAndRecords
+from pam_opt.planning.grouping import plan_grouping
+from pam_opt.planning.joint import plan_joint
 from pam_opt.planning.pairing import plan_pairing
 from pam_opt.planning.representatives import plan_columns, plan_representatives
 from pam_opt.planning.request import Request
@@ -27,11 +29,16 @@ PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
     "pairing": plan_pairing,
     "representatives": plan_representatives,
     "columns": plan_columns,
+    "joint": plan_joint,
+    "grouping": plan_grouping,
     **CONTROLS,
 }
 
 NEED_WITHIN = frozenset({"representatives", "columns"})
 """Problems that need the covariance within each parent: `measure` with ``within=True``."""
+
+DEFAULT_COSTS = {"joint": "weights"}
+"""Problem -> its cost where none is asked for; ``fisher`` for every other."""
 
 
 def plan(
@@ -39,7 +46,7 @@ def plan(
     calibration: Batches | None = None,
     *,
     tasks: Sequence[Task],
-    cost: str = "fisher",
+    cost: str | None = None,
     solver: str = "auto",
     share: float | Mapping[str, float] = 1.0,
     combinations: CombinationWeights | None = None,
@@ -58,20 +65,23 @@ def plan(
     parents : task name -> trained module; a chain of supported operations, see `pam_opt.tracing.SUPPORTED`
     calibration : re-iterable batches (x, {task name: target}); not needed with `statistics`
     tasks : one `Task` for each parent
-    cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``
+    cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``, default ``fisher``,
+        and ``joint``, default ``weights``
     solver : a name from ``pam-opt solvers``, or ``auto``
     share : fraction of the possible pairs that merge, for all layers or per layer name; of ``representatives``
         and ``columns`` the fraction of the units kept for a task that all tasks share
     combinations : combination -> weight, how often each is run; default: uniform over all 2^K - 1.
         It weighs MACs against the predicted loss where `loss_budget` is given
     problem : ``pairing``; ``representatives`` or ``columns``, which keep `width` of the units and read the others
-        from these, one from one or each from all together; or a control without a solver: ``exclusive``,
+        from these, one from one or each from all together; ``joint``, which pairs all units of all layers at once;
+        ``grouping``, which decides the group of every unit; or a control without a solver: ``exclusive``,
         ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply
     loss_budget : for ``pairing``, instead of `share`: the predicted loss that all pairs together may add
-        (``cost="fisher"``)
+        (``cost="fisher"``); for ``grouping`` the predicted loss of all that units no longer serve
     width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing`` and the
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
-        reads, with share 1 all units, and the default is 1.0
+        reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
+        are computed, see `pam_opt.planning.grouping`
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives`` and ``columns``
     time_limit : seconds for each problem handed to a solver
 
@@ -84,6 +94,7 @@ def plan(
     tasks = check_tasks(tasks, parents)
     if problem not in PLANNERS:
         raise PlanError(f"problem={problem!r} is unknown; choose from {sorted(PLANNERS)}")
+    cost = DEFAULT_COSTS.get(problem, "fisher") if cost is None else cost
     if cost not in COSTS:
         raise PlanError(f"cost={cost!r} is unknown; choose from {sorted(COSTS)}")
     _check_loss_budget(loss_budget, cost)

@@ -47,7 +47,7 @@ class Method:
     ----------
     description : one line for tables
     problem : as in `pam_opt.plan`; None keeps the parents apart
-    solver : for ``pairing``, ``representatives`` and ``columns``
+    solver : for problems that are handed to one
     share : as in `pam_opt.plan`
     cost, target, weights : override the study's own; None does not
     takes_width : whether the method can be built at a given width
@@ -115,5 +115,8 @@ METHODS: dict[str, Method] = {
     "representatives-greedy": Method("p-median, greedy adding", "representatives", solver="greedy"),
     "columns": Method("units that explain the others best together, greedy", "columns", solver="greedy"),
     "columns-swaps": Method("units that explain the others best together, greedy and swaps", "columns", solver="swaps"),
+    "joint": Method("all layers paired at once by weights", "joint", cost="weights"),
+    "joint-fisher": Method("all layers paired at once by weights and Fisher cost", "joint", cost="fisher"),
+    "grouping": Method("the tasks that each unit serves, within a budget of computed units", "grouping"),
     "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),
 }

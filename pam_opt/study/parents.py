@@ -89,12 +89,12 @@ def _train(
     record: Path,
     progress: Progress,
 ) -> None:
-    options = config.parents
-    batches = split_batches(dataset, "train", (task,), options.batch_size, seed, options.augment)
+    settings = config.parents
+    batches = split_batches(dataset, "train", (task,), settings.batch_size, seed, settings.augment)
     started = time.perf_counter()
     network = SingleTask(module, task.name)
     with progress.stage(f"seed {seed}: train parent {task.name}") as update:
-        train(network, batches, [task], options.epochs * len(batches), options, progress=update)
+        train(network, batches, [task], settings.epochs * len(batches), settings.options(), progress=update)
     scores = {
         split: evaluate(network, split_batches(dataset, split, (task,)), [task])[task.name]
         for split in ("validation", "test")

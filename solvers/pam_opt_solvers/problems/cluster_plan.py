@@ -66,6 +66,7 @@ class ClusterPlan(Problem):
     """
 
     kind: ClassVar[str] = "cluster_plan"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.FORBIDDEN, Feature.NOT_SUBMODULAR})
 
     merge_loss: tuple[Vector, ...]
     edge_loss: tuple[Vector, ...]

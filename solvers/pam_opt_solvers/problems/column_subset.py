@@ -72,6 +72,7 @@ class ColumnSubset(Problem):
     """
 
     kind: ClassVar[str] = "column_subset"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.QUOTAS, Feature.FORBIDDEN})
 
     gram: NDArray[np.float64]
     n_kept: int

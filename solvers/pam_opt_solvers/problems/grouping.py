@@ -58,6 +58,7 @@ class Grouping(Problem):
     """
 
     kind: ClassVar[str] = "grouping"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.FORBIDDEN, Feature.SET_FUNCTION})
 
     groups: Flags
     cost: Floats
@@ -133,7 +134,11 @@ class Grouping(Problem):
         ----------
         decision : (n,) integers, the group of every unit
         """
-        array, (units, groups) = np.asarray(decision), self.shape
+        units, groups = self.shape
+        try:
+            array = np.asarray(decision)
+        except ValueError:
+            return (f"a decision must be ({units},) integers, the group of every unit",)
         if array.size == 0 and array.ndim == 1:
             array = array.astype(np.int64)
         if array.shape != (units,) or array.dtype.kind not in "iu":

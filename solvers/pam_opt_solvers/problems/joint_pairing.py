@@ -72,6 +72,7 @@ class JointPairing(Problem):
     """
 
     kind: ClassVar[str] = "joint_pairing"
+    asks: ClassVar[frozenset[Feature]] = frozenset()
 
     sizes: tuple[int, ...]
     layers: tuple[LayerPair, ...]

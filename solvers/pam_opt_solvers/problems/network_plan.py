@@ -71,6 +71,7 @@ class NetworkPlan(Problem):
     """
 
     kind: ClassVar[str] = "network_plan"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.FORBIDDEN})
 
     groups: NDArray[np.bool_]
     runs: Vector

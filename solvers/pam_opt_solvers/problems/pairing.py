@@ -63,6 +63,7 @@ class Pairing(Problem):
     """
 
     kind: ClassVar[str] = "pairing"
+    asks: ClassVar[frozenset[Feature]] = PLAIN | {Feature.AT_MOST, Feature.FORCED, Feature.TIED, Feature.BUDGETS}
 
     cost: NDArray[np.float64]
     single_rows: NDArray[np.float64] | None = None
@@ -218,6 +219,9 @@ class Pairing(Problem):
     def settled(self) -> Outcome | None:
         """Return the outcome where no pair is permitted, wanted or worth making."""
         nothing = np.zeros((0, 2), np.int64)
+        hopeless = [text for budget in self.budgets if (text := budget.excess(0.0))]
+        if hopeless:
+            return Outcome(Status.INFEASIBLE, note="; ".join(hopeless))
         if self.most_pairs == 0 or (self.required is None and self.weights.min() >= 0):
             broken = self.violations(nothing)
             if not broken:
@@ -252,7 +256,10 @@ class Pairing(Problem):
         ----------
         decision : (k, 2) integers, row and column of each pair
         """
-        array = np.asarray(decision if np.size(decision) else np.zeros((0, 2), np.int64))
+        try:
+            array = np.asarray(decision if np.size(decision) else np.zeros((0, 2), np.int64))
+        except ValueError:
+            return ("pairs must be (k, 2) integers, row and column of each pair",)
         if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
             return (f"pairs must be (k, 2) integers, not {array.dtype} of shape {array.shape}",)
         return (*self._broken_pairs(array), *(text for text in self._broken_side_constraints(array) if text))

@@ -26,9 +26,11 @@ class Problem(ABC):
     Attributes
     ----------
     kind : its name, in files and in the table of solvers
+    asks : the features that problems of this kind may have
     """
 
     kind: ClassVar[str]
+    asks: ClassVar[frozenset[Feature]]
 
     @cached_property
     @abstractmethod

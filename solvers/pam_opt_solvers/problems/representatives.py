@@ -59,6 +59,7 @@ class Representatives(Problem):
     """
 
     kind: ClassVar[str] = "representatives"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.CAPACITIES, Feature.QUOTAS, Feature.FORBIDDEN})
 
     cost: NDArray[np.float64]
     n_kept: int
