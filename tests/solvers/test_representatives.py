@@ -63,8 +63,8 @@ def features(size: int, seed: int, rank: int = 8) -> np.ndarray:
         ({"forbidden": [True]}, r"forbidden must be \(5,\)"),
         ({"importance": [1.0, INF, 0, 0, 0]}, "finite"),
         ({"importance": [1.0]}, "importance has shape"),
-        ({"quotas": [1]}, "tuple of Quota"),
-        ({"quotas": 3}, "tuple of Quota"),
+        ({"quotas": [1]}, "quotas must hold Quota"),
+        ({"quotas": 3}, "quotas must be a sequence"),
         ({"quotas": Quota([0, 1], name="parent")}, "parent labels 2 units; there are 5"),
     ],
 )
@@ -82,7 +82,7 @@ def test_malformed_problems_say_where(arguments, words):
         (([0, 1], -1), "least"),
         (([0, 1], 0, [1, -2]), r"most\[1\] is -2"),
         (([0, 1], "x"), "integers"),
-        (([0, [1]],), "integers"),
+        (([0, [1]],), "not a rectangular array"),
         (([0, 1], 0, None, 3), "name must be text"),
     ],
 )
