@@ -16,7 +16,7 @@ from pam_opt_solvers.problems import PROBLEMS
 from pam_opt_solvers.problems.budgets import BudgetTable
 
 SEEDS = st.integers(0, 2**32 - 1)
-QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+QUIET = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 PROGRAMS = {"cp_sat", "math_opt", "pulp", "scipy_milp", "triangle_cuts"}
 OWN = [(info.problem, info.name) for info in available() if info.available and info.name not in PROGRAMS]
 EXACT = {kind: [i.name for i in available(kind) if i.exact and i.available] for kind in PROBLEMS}

@@ -1,4 +1,4 @@
-"""How the figures look: one colour, dash and marker a solver everywhere, legible in grey and when printed."""
+"""How the figures look: one colour, dash and marker a solver of a problem, legible in grey and when printed."""
 
 import textwrap
 from collections.abc import Sequence
