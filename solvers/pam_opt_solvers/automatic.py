@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from pam_opt_solvers.problems import ColumnSubset, Feature, Grouping, JointPairing, Pairing, Representatives
+from pam_opt_solvers.problems import (
+    ColumnSubset,
+    Feature,
+    Grouping,
+    JointPairing,
+    MultiPairing,
+    Pairing,
+    Representatives,
+)
 from pam_opt_solvers.problems.joint_program import n_products
 from pam_opt_solvers.problems.pairing import PLAIN
 
@@ -74,6 +82,17 @@ def _joint_pairing(problem: JointPairing) -> Choice:
     return "frank_wolfe", "the heuristic that finds planted permutations most often"
 
 
+def _multi_pairing(problem: MultiPairing) -> Choice:
+    two = problem.n_parents == 2
+    if Feature.WITHIN in problem.features:
+        return ("matching", "exact in polynomial time") if two else ("triangle_cuts", "exact where it ends in time")
+    if two:
+        return "sequential", "exact for two parents: one assignment"
+    if Feature.MANY_PARENTS in problem.features:
+        return "local_search", "the best decisions for more than three parents, with a bound from every three of them"
+    return "column_generation", "exact, and a good decision with its bound at any time"
+
+
 CHOICES: dict[str, Callable[[Any], Choice]] = {
     "pairing": _pairing,
     "network_plan": _network_plan,
@@ -81,6 +100,7 @@ CHOICES: dict[str, Callable[[Any], Choice]] = {
     "grouping": _grouping,
     "representatives": _representatives,
     "column_subset": _column_subset,
+    "multi_pairing": _multi_pairing,
     "joint_pairing": _joint_pairing,
 }
 """Kind of problem to the choice; a new problem enters its own."""

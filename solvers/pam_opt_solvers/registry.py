@@ -66,6 +66,17 @@ METHODS: dict[str, dict[str, str]] = {
         "importance": "pam_opt_solvers.column_subset.importance:Importance",
         "random": "pam_opt_solvers.column_subset.random_:Random",
     },
+    "multi_pairing": {
+        "column_generation": "pam_opt_solvers.multi_pairing.column_generation:ColumnGeneration",
+        "lagrangian": "pam_opt_solvers.multi_pairing.lagrangian:Lagrangian",
+        "triangle_cuts": "pam_opt_solvers.multi_pairing.triangle_cuts:TriangleCuts",
+        "matching": "pam_opt_solvers.multi_pairing.matching:Matching",
+        "local_search": "pam_opt_solvers.multi_pairing.local_search:LocalSearch",
+        "cyclic": "pam_opt_solvers.multi_pairing.cyclic:Cyclic",
+        "greedy": "pam_opt_solvers.multi_pairing.greedy:Greedy",
+        "sequential": "pam_opt_solvers.multi_pairing.sequential:Sequential",
+        "star": "pam_opt_solvers.multi_pairing.star:Star",
+    },
     "joint_pairing": {
         "frank_wolfe": "pam_opt_solvers.joint_pairing.frank_wolfe:FrankWolfe",
         "coordinate_descent": "pam_opt_solvers.joint_pairing.coordinate_descent:CoordinateDescent",

@@ -9,6 +9,7 @@ from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.grouping import Grouping
 from pam_opt_solvers.problems.joint_pairing import JointPairing
 from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
+from pam_opt_solvers.problems.multi_pairing import MultiPairing
 from pam_opt_solvers.problems.network_plan import NetworkPlan
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
@@ -23,6 +24,7 @@ PROBLEMS: dict[str, type[Problem]] = {
     Grouping.kind: Grouping,
     Representatives.kind: Representatives,
     ColumnSubset.kind: ColumnSubset,
+    MultiPairing.kind: MultiPairing,
     JointPairing.kind: JointPairing,
 }
 """Kind to class."""
@@ -56,6 +58,7 @@ __all__ = [
     "Grouping",
     "JointPairing",
     "LayerPair",
+    "MultiPairing",
     "NetworkPlan",
     "Pairing",
     "Problem",

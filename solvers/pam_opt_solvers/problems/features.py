@@ -17,4 +17,8 @@ class Feature(Enum):
     QUOTAS = "least and most kept units per class"
     SET_FUNCTION = "budgets on a set function"
     NOT_SUBMODULAR = "forbidden edges that are worth less than the MACs they save"
+    WITHIN = "merging within a parent"
+    TWO_PARENTS = "two parents only"
+    THREE_PARENTS = "three parents"
+    MANY_PARENTS = "more than three parents"
     CAPACITIES = "limits on how many units one may stand for"

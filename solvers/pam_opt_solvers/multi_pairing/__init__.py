@@ -1,0 +1,1 @@
+"""Solvers of `MultiPairing`, one file each, and what they share."""
