@@ -77,9 +77,9 @@ def plan(
     combinations : combination -> weight, how often each is run; default: uniform over all 2^K - 1.
         It weighs MACs against the predicted loss where there is a budget, and in ``network``
     problem : ``pairing``, layer by layer and parent after parent; ``network``, how much every layer of two parents
-        shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within parents
-        too; ``representatives`` or ``columns``, which keep `width` of the units and read the others
-        from these, one from one or each from all together; or a control without a solver: ``exclusive``,
+        shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within
+        either of two parents too; ``representatives`` or ``columns``, which keep `width` of the units and read the
+        others from these, one from one or each from all together; or a control without a solver: ``exclusive``,
         ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
         Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named
         nor a width given, and its record says so; otherwise ``pairing``
@@ -92,7 +92,8 @@ def plan(
         reads, with share 1 all units, and the default is 1.0. Not for ``network`` and ``multi-within``
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
-    time_limit : seconds for each problem handed to a solver; for ``multi`` 60 where none is given
+    time_limit : seconds for each problem handed to a solver; for ``multi`` 60 where none is given,
+        in layers of more than 32 units
 
     Raises
     ------

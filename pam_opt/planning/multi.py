@@ -7,7 +7,10 @@ solvers can prove things about. For ``fisher`` that is above the predicted loss 
 ``sum over pairs of (F_u + F_v) / (F of the cluster) * cost(u, v)``.
 
 ``multi`` makes complete clusters of one unit of every parent. ``multi-within`` lets units of one parent merge as well,
-as ZipIt! does [1]: any K units make a cluster, which serves all tasks.
+as ZipIt! does greedily [1], for two parents: any two units make a cluster, which serves both tasks.
+
+The sum over pairs is a model of the cluster's loss, no more: on digits (LeNets, three tasks, one seed) the sum was
+0.7-7 % below that of sequential pairing in every layer, and the predicted loss 0.2-3 % above.
 
 [1] Stoica et al., "ZipIt! Merging Models from Different Tasks without Training", ICLR 2024, arXiv:2305.03053.
 """
@@ -27,7 +30,10 @@ from pam_opt.plans import LayerPlan
 from pam_opt_solvers import MultiPairing, Solution, solve
 
 DEFAULT_SECONDS = 60.0
-"""Time limit of a layer where none is given: proofs for more than two parents may take for ever."""
+"""Time limit of a large layer where none is given: proofs for more than two parents may take for ever."""
+
+SMALL = 32
+"""Most units per parent of a layer that needs no limit: three such parents are proved in seconds."""
 
 
 def plan_multi(request: Request) -> LayersAndRecords:
@@ -44,15 +50,20 @@ def plan_multi(request: Request) -> LayersAndRecords:
 
 
 def plan_multi_within(request: Request) -> LayersAndRecords:
-    """Merge any K of the units of all K parents, within parents as well as across; every cluster serves all tasks.
+    """Merge any two of the units of two parents, within a parent as well as across; every pair serves both tasks.
 
-    `share` as in `plan_multi`. The up to K - 1 units that are left over stay exclusive.
+    A matching in a general graph. `share` as in `plan_multi`. A unit that is left over stays exclusive.
 
     Raises
     ------
-    PlanError : a loss budget or a width; statistics without the covariance within parents; a layer that would share
-        what it cannot read
+    PlanError : more than two tasks; a loss budget or a width; statistics without the covariance within parents; a
+        layer that would share what it cannot read
     """
+    if len(request.tasks) != 2:
+        raise PlanError(
+            f"problem='multi-within' is for two tasks, not {len(request.tasks)}: for more, no solver decides real "
+            "layers in useful time; use problem='multi'"
+        )
     if request.width is not None:
         raise PlanError("width= does not apply to problem='multi-within'; a layer gets the mean width of the parents")
     for layer in request.statistics.layers:
@@ -90,7 +101,8 @@ class _Layer:
         self.wanted = round(request.shares[self.statistics.name] * required)
         if self.wanted and self.before and request.everything not in self.before[-1].groups:
             raise nothing_to_read(self.statistics.name, request.shares[self.statistics.name])
-        limit = DEFAULT_SECONDS if request.time_limit is None else request.time_limit
+        large = max(request.units(self.index)) > SMALL
+        limit = DEFAULT_SECONDS if request.time_limit is None and large else request.time_limit
         self.solution: Solution = solve(
             self.problem, request.solver, time_limit=limit, seed=request.seed, threads=request.threads
         )

@@ -148,6 +148,9 @@ class StudyConfig(_Section):
         fixed = [name for name in self.methods if not METHODS[name].takes_width]
         if fixed and self.merge.widths != (None,):
             raise ValueError(f"merge.widths: the methods {fixed} have one width only; leave them or the widths out")
+        pairs = [name for name in self.methods if METHODS[name].two_tasks]
+        if pairs and len(self.tasks) != 2:
+            raise ValueError(f"methods: {pairs} are for two tasks, not {len(self.tasks)}; leave them out")
         if self.prune and self.prune.max_drop is None and self.prune.target_macs is None:
             raise ValueError("prune: give max_drop or target_macs")
         check_tasks(self.build_tasks())

@@ -51,6 +51,7 @@ class Method:
     share : as in `pam_opt.plan`
     cost, target, weights : override the study's own; None does not
     takes_width : whether the method can be built at a given width
+    two_tasks : whether it is for two tasks only
     """
 
     description: str
@@ -61,6 +62,7 @@ class Method:
     target: Literal["mean", "keep"] | None = None
     weights: Weights | None = None
     takes_width: bool = True
+    two_tasks: bool = False
 
     @property
     def needs_within(self) -> bool:
@@ -115,5 +117,24 @@ METHODS: dict[str, Method] = {
     "representatives-greedy": Method("p-median, greedy adding", "representatives", solver="greedy"),
     "columns": Method("units that explain the others best together, greedy", "columns", solver="greedy"),
     "columns-swaps": Method("units that explain the others best together, greedy and swaps", "columns", solver="swaps"),
+    "network": Method(
+        "optimal pairs, every layer's number chosen for all layers at once; no more loss than sharing everything",
+        "network",
+        cost="fisher",
+        takes_width=False,
+        two_tasks=True,
+    ),
+    "network-half": Method(
+        "the same; no more loss than sharing half of every layer",
+        "network",
+        share=0.5,
+        cost="fisher",
+        takes_width=False,
+        two_tasks=True,
+    ),
+    "multi": Method("clusters over all parents at once", "multi"),
+    "multi-within": Method(
+        "optimal pairs across and within two parents", "multi-within", takes_width=False, two_tasks=True
+    ),
     "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),
 }
