@@ -77,7 +77,7 @@ def test_on_digits_no_worse_than_sequential_pairing():
         pam.Task("even", mapping={digit: digit % 2 for digit in range(10)}),
     ]
     train = load("digits", limit=600).train
-    batches = [(train.x, {task.name: task.target(train.y) for task in tasks})]
+    batches = [(train.x, {task.name: task.target(train.labels) for task in tasks})]
     parents = {}
     for seed, task in enumerate(tasks):
         torch.manual_seed(seed)

@@ -72,6 +72,27 @@ def test_methods_that_keep_representatives_measure_within_the_parents(tmp_path):
         assert all(set(layer.groups) == {frozenset(plan.tasks)} for layer in plan.layers)
 
 
+def test_methods_of_the_whole_network_and_of_all_parents_at_once(tmp_path):
+    names = ["network", "network-half", "multi", "multi-within", "optimal", "half"]
+    small = config(methods=names, merge={"calibration": 100}, fine_tune={"epochs": [0]}, prune=None)
+    run_study(small, tmp_path / "out")
+    cells = methods_of(tmp_path / "out")
+    assert list(cells) == names
+    for name in names[:4]:
+        assert cells[name]["solver"]["status"] == "OPTIMAL"
+    for best, control in (("network", "optimal"), ("network-half", "half")):
+        paths = [tmp_path / "out" / "networks" / f"{name}.safetensors" for name in (best, control)]
+        macs = [pam.costs(pam.load(path)).expected for path in paths]
+        assert macs[0] <= macs[1] * (1 + 1e-9)
+        assert cells[best]["solver"]["value"] == pytest.approx(macs[0])
+
+
+def test_methods_for_two_tasks_are_refused_for_three():
+    tasks = [{"name": name, "classes": [digit]} for digit, name in enumerate("abc")]
+    with refuses(ConfigError, "['network'] are for two tasks, not 3"):
+        config(methods=["network", "optimal"], tasks=tasks)
+
+
 # ------------------------------------------------------------------------------------------ what results say
 
 
