@@ -7,42 +7,17 @@ ten seconds on one thread, beside its limit, and what baselines and an integer p
 import math
 
 import numpy as np
+from instances._groupings import budgeted_units
 
 from pam_opt_solvers import Grouping, Solution, solve
-from pam_opt_solvers.problems.budgets import BudgetTable
-from pam_opt_solvers.problems.grouping import subsets
 
-UNITS, TASKS = 2048, 3
+UNITS = 2048
 SECONDS = 10.0
 LARGEST_GAP = 1e-3
 SHARES = {"loose": 0.8, "half": 0.5, "tight": 0.2}
 """Part of the information that the cheapest choice would lose in each budget which may go."""
 
 REFERENCES = ("ratio", "greedy", "greedy:least_cost", "math_opt:highs")
-
-
-def instance(share: float, seed: int) -> Grouping:
-    """Return units with lognormal information on every task; losing it costs, and so does serving more tasks.
-
-    Budgets: six of the information on one task in the group of another one alone, one on that of dropped units on
-    the first task, and one of MACs, by the chance that a unit is run.
-    """
-    rng = np.random.default_rng(seed)
-    groups = subsets(TASKS)
-    information = np.exp(rng.normal(-1.0, 1.0, (TASKS, UNITS)))
-    lost = (information * np.exp(rng.normal(0.0, 0.5, information.shape))).T @ (~groups).T.astype(float)
-    macs = np.exp(rng.normal(0.0, 0.3, UNITS))
-    chance = 1.0 - 0.5 ** groups.sum(axis=1)
-    cost = 0.3 * lost + 3.0 * np.outer(macs, chance)
-    alone = groups.sum(axis=1) == 1
-    counted = [(task, alone & groups[:, other]) for other in range(TASKS) for task in range(TASKS) if task != other]
-    counted.append((0, groups.sum(axis=1) == 0))
-    weights = np.array([*(information[task] for task, _ in counted), macs])
-    rates = np.array([*(flags.astype(float) for _, flags in counted), chance])
-    used = (weights * rates[:, cost.argmin(axis=1)]).sum(axis=1)
-    limits = share * used
-    limits[-1] = used[-1] + 0.6 * (1.0 - share) * (macs.sum() * chance.max() - used[-1])
-    return Grouping(groups, cost, BudgetTable(weights, rates, limits))
 
 
 def seconds_to(solution: Solution, gap: float) -> float:
@@ -71,4 +46,5 @@ def print_case(name: str, problem: Grouping) -> None:
 
 if __name__ == "__main__":
     for seed, (name, share) in enumerate(SHARES.items()):
-        print_case(f"{name} ({share:g} of what the cheapest choice loses)", instance(share, seed))
+        problem = budgeted_units(UNITS, share, np.random.default_rng(seed))
+        print_case(f"{name} ({share:g} of what the cheapest choice loses)", problem)

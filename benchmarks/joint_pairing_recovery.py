@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from planted_layers import Planted, planted_chain, planted_residual
+from instances._planted_layers import Planted, planted_chain, planted_residual
 
 from pam_opt_solvers import SolverUnsuitable, Status, solve
 

@@ -15,40 +15,13 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from instances._clusters import Cost, low_rank, noise, planted
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
 from pam_opt_solvers import MultiPairing, Solution, Status, solve
 
 PARENTS = 3
-Cost = NDArray[np.float64]
-
-
-def distances(features: Cost) -> Cost:
-    """Return the squared distances of units (N, d), per dimension."""
-    square = (features**2).sum(axis=1)
-    cost = np.maximum(square[:, None] + square - 2 * features @ features.T, 0.0) / features.shape[1]
-    return (cost + cost.T) / 2
-
-
-def planted(n: int, rng: np.random.Generator) -> Cost:
-    """Return distances of permuted copies of the same units with noise of their own size."""
-    units = rng.normal(size=(n, 32))
-    return distances(np.concatenate([rng.permutation(units) + rng.normal(size=units.shape) for _ in range(PARENTS)]))
-
-
-def low_rank(n: int, rng: np.random.Generator) -> Cost:
-    """Return distances of units without twins in a space of six dimensions, and a little noise."""
-    basis = rng.normal(size=(6, 32))
-    units = [rng.normal(size=(n, 6)) @ basis + 0.1 * rng.normal(size=(n, 32)) for _ in range(PARENTS)]
-    return distances(np.concatenate(units))
-
-
-def noise(n: int, rng: np.random.Generator) -> Cost:
-    """Return uniform costs that mean nothing."""
-    cost = np.triu(rng.random((PARENTS * n, PARENTS * n)), 1)
-    return cost + cost.T
 
 
 FAMILIES: dict[str, tuple[Callable[[int, np.random.Generator], Cost], float]] = {

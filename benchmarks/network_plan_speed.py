@@ -1,23 +1,19 @@
 """Quality of network plans against time: ``python benchmarks/network_plan_speed.py`` (about two minutes).
 
 Two parents of the shape of a 16-layer VGG with widths to 4096, so up to 4097 numbers of shared units a layer. Every
-solver gets 60 s on one thread; the limits are a gap under 1 % and no plan worse than greedy's. Losses are drawn: each
-layer's curve sums sorted log-normal costs of its pairs, so it is convex, as an optimal pairing's is.
+solver gets 60 s on one thread; the limits are a gap under 1 % and no plan worse than greedy's.
 """
 
 import argparse
 import time
 
 import numpy as np
+from instances._layer_chains import VGG_16, Chain
 
 from pam_opt_solvers import NetworkPlan, Solution, network_frontier, solve
 
 SECONDS = 60.0
 MOST_GAP = 0.01
-WIDTHS = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512, 4096, 4096, 4096]
-SIDES = [224, 224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14]
-LINEAR_MACS = [49, 1, 1, 1]
-"""MACs per (input unit, output unit): the first linear layer reads 7 x 7 maps; the last entry is the heads'."""
 
 
 def vgg(seed: int, part: float, cut: float, minimise_macs: bool) -> NetworkPlan:
@@ -28,27 +24,8 @@ def vgg(seed: int, part: float, cut: float, minimise_macs: bool) -> NetworkPlan:
     part : budget, between nothing spent (0) and everything shared (losses) or nothing shared (MACs) (1)
     cut : importance of the edges that the lattice cuts, relative to the loss of merging
     """
-    rng = np.random.default_rng(seed)
-    curves = [_curve(rng, width) for width in WIDTHS]
-    macs = [9 * side * side for side in SIDES] + LINEAR_MACS
-    edges = np.zeros((len(WIDTHS) + 1, 2))
-    for layer in range(1, len(WIDTHS)):
-        edges[layer] = cut * rng.random(2) * curves[layer][-1] / (WIDTHS[layer] * WIDTHS[layer - 1])
-    widths = [(width, width) for width in WIDTHS]
-
-    def build(**budget: float) -> NetworkPlan:
-        return NetworkPlan.of_two_parents(widths, curves, macs, 3, (10, 10), edge_loss=edges, **budget)
-
-    if minimise_macs:
-        return build(loss_budget=part * sum(curve[-1] for curve in curves))
-    plain = build(loss_budget=0.0)
-    most, least = plain.expected_macs([0] * len(WIDTHS)), plain.expected_macs(WIDTHS)
-    return build(macs_budget=least + part * (most - least))
-
-
-def _curve(rng: np.random.Generator, width: int) -> np.ndarray:
-    costs = np.sort(rng.lognormal(size=width)) * rng.lognormal() / width
-    return np.append(0.0, np.cumsum(costs))
+    chain = Chain.draw(VGG_16, cut, np.random.default_rng(seed))
+    return chain.within_loss(part) if minimise_macs else chain.within_macs(part)
 
 
 SOLVERS = ("uniform", "greedy", "lagrangian", "branch_and_bound")

@@ -1,9 +1,11 @@
 """Write files whole or not at all: beside the target first, then renamed."""
 
+import math
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pam_opt.errors import StorageError
 
@@ -38,3 +40,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf8")
 
     write_atomic(path, write)
+
+
+def finite_only(data: Any) -> Any:
+    """Copy plain data with None for NaN and infinities, which JSON does not have."""
+    if isinstance(data, dict):
+        return {key: finite_only(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite_only(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

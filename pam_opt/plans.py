@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pam_opt.atomic import write_text
+from pam_opt.atomic import finite_only, write_text
 from pam_opt.errors import PlanError, StorageError
 from pam_opt.structure import Widths, canonical
 from pam_opt.tasks import Group, check_name, combination_key
@@ -211,7 +211,7 @@ class Plan:
             "records": [dict(record) for record in self.records],
             "seconds": dict(self.seconds),
         }
-        write_text(Path(path), json.dumps(data))
+        write_text(Path(path), json.dumps(finite_only(data), allow_nan=False))
 
     @classmethod
     def load(cls, path: str | Path) -> "Plan":

@@ -1,12 +1,13 @@
 """Training, fine-tuning and evaluation on any number of tasks, with one seeded loop."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Integral
+from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from pam_opt.data import checked
@@ -22,7 +23,8 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
-class TrainOptions(BaseModel):
+@dataclass(frozen=True)
+class TrainOptions:
     """Say how to train.
 
     Parameters
@@ -32,15 +34,34 @@ class TrainOptions(BaseModel):
     schedule : ``one_cycle`` (cosine up over the first 30 %, cosine down) or ``constant``
     weight_decay : decoupled for ``adam``, classical for ``sgd``
     bfloat16 : run forward and backward in mixed precision; weights and the optimiser stay float32
+
+    Raises
+    ------
+    PlanError : a rate or decay that is out of range, an unknown optimiser or schedule
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = 1e-3
     optimiser: Literal["adam", "sgd"] = "adam"
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = 0.0
     bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        if not (_is_number(self.learning_rate) and 0 < self.learning_rate < math.inf):
+            raise PlanError(f"learning_rate is {self.learning_rate!r}; give a finite number above 0")
+        if not (_is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf):
+            raise PlanError(f"weight_decay is {self.weight_decay!r}; give a finite number of at least 0")
+        for name, value, known in (
+            ("optimiser", self.optimiser, ("adam", "sgd")),
+            ("schedule", self.schedule, ("one_cycle", "constant")),
+            ("bfloat16", self.bfloat16, (False, True)),
+        ):
+            if value not in known:
+                raise PlanError(f"{name} is {value!r}; choose from {list(known)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 class SingleTask(nn.Module):

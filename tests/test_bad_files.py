@@ -25,6 +25,7 @@ from bad_input_cases import (
 
 import pam_opt as pam
 from pam_opt.atomic import write_atomic
+from pam_opt.bench.config import read_bench_config
 from pam_opt.data import load as load_data
 from pam_opt.errors import (
     ConfigError,
@@ -368,6 +369,21 @@ def test_files_that_are_no_configuration_are_refused(tmp_path, monkeypatch, text
     with refuses(ConfigError, str(path), part):
         read_config(path)
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("read", [read_config, read_bench_config])
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("name: a\nmethods: [x]\nname: b\n", ["key 'name' is there twice, in line 1 and in line 3"]),
+        ("merge:\n  cost: fisher\n  cost: fisher\n", ["key 'cost' is there twice, in line 2 and in line 3"]),
+        ("tasks:\n- {name: a, name: b}\n", ["key 'name' is there twice, in line 2"]),
+    ],
+)
+def test_a_key_twice_is_named(tmp_path, read, text, parts):
+    (tmp_path / "study.yaml").write_text(text)
+    with refuses(ConfigError, "study.yaml", *parts):
+        read(tmp_path / "study.yaml")
 
 
 def test_missing_and_binary_configurations_are_refused(tmp_path):

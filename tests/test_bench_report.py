@@ -14,7 +14,7 @@ from pam_opt.errors import ConfigError
 from pam_opt.report import bench as bench_report
 from pam_opt.report.bench import write_report
 from pam_opt.report.bench.board import make_boards, mean_seconds, profile
-from pam_opt.report.bench.conclusion import choose, conclusion, percent
+from pam_opt.report.bench.conclusion import choose, conclusion, percent, variants
 from pam_opt.report.bench.figures import FIGURES
 from pam_opt.report.bench.style import looks
 
@@ -265,3 +265,19 @@ def test_looks_are_apart_and_greedy_is_always_the_same():
     assert first["greedy"] == second["greedy"]
     many = looks([f"s{number}" for number in range(20)])
     assert len({(look.colour, look.dashes, look.marker) for look in many.values()}) == 20
+
+
+def test_the_conclusion_does_not_mix_what_some_solvers_cannot_take():
+    found = [
+        *run(),
+        record("exact", 20.0, family="bound", severity=2.0, status="OPTIMAL"),
+        failed("greedy", Ending.DOES_NOT_APPLY, family="bound", severity=2.0),
+        record("limited", 30.0, family="bound", severity=2.0),
+    ]
+    (mixed,) = make_boards(found)
+    plain, bound = variants(mixed)
+    assert plain.families == ("toy",)
+    assert bound.families == ("bound",)
+    assert bound.barred == ("greedy",)
+    assert "Where 'greedy' does not apply (bound): Use 'exact' for size 8" in conclusion(mixed)
+    assert "finds no decision" not in conclusion(mixed)

@@ -69,7 +69,7 @@ def test_solvers_are_listed(command):
     assert (code, error) == (0, "")
     for info in available():
         assert info.name in printed
-    assert "forbidden" in printed
+    assert "go together" in printed.replace("\n", " ")
 
 
 def test_help_and_unknown_commands(command):
@@ -112,6 +112,51 @@ def test_solve_says_when_there_is_no_decision(command, tmp_path):
 )
 def test_solve_refuses_impossible_options(refused, tmp_path, options, kind, part):
     refused(["solve", write_instance(tmp_path), *options], kind, part)
+
+
+@pytest.mark.parametrize("cost", [np.array([[4.0, 1.0], [2.0, 3.0]]), np.full((2, 2), np.inf)])
+def test_solutions_are_written_and_checked(command, tmp_path, cost):
+    instance, out = write_instance(tmp_path, cost=cost), tmp_path / "solution.npz"
+    code, printed, error = command("solve", instance, "--out", out)
+    assert (code, error) == (0, "")
+    assert f"Written: {out}" in printed
+    with np.load(out) as file:
+        assert str(file["schema"]) == "pam_opt.solution/1"
+        assert str(file["problem"]) == "pam_opt.pairing/1"
+        if np.isfinite(cost).all():
+            assert file["decision"].tolist() == [[0, 1], [1, 0]]
+            assert (float(file["value"]), float(file["bound"]), str(file["status"])) == (3.0, 3.0, "OPTIMAL")
+        else:
+            assert "decision" not in file
+    code, printed, error = command("solve", instance, "--check", out)
+    assert (code, error) == (0, "")
+    expected = "Valid: value 3, 2 pairs" if np.isfinite(cost).all() else "claims INFEASIBLE without a decision"
+    assert expected in printed
+
+
+def test_false_solutions_are_refused(command, refused, tmp_path):
+    instance, out = write_instance(tmp_path), tmp_path / "solution.npz"
+    command("solve", instance, "--out", out)
+    with np.load(out) as file:
+        arrays = dict(file)
+    for changes, part in (
+        ({"value": np.array(2.0)}, "claims the value 2, but its decision has 3"),
+        ({"bound": np.array(9.0)}, "claims the bound 9, above its own value"),
+        ({"bound": np.array(np.nan)}, "claims the bound nan"),
+        ({"decision": np.array([[0, 0], [1, 0]])}, "not a decision of Pairing"),
+        ({"decision": np.array(["x"])}, "not a decision of Pairing"),
+        ({"fingerprint": np.array("other")}, "of another instance"),
+        ({"problem": np.array("pam_opt.grouping/1")}, "of another instance"),
+        ({"schema": np.array("pam_opt.solution/9")}, "holds the schema 'pam_opt.solution/9'"),
+        ({"value": np.array("x")}, "value and bound must be numbers"),
+        ({"value": np.array([1.0, 2.0])}, "value and bound must be numbers"),
+    ):
+        np.savez(out, **(arrays | changes))  # type: ignore[arg-type]
+        refused(["solve", instance, "--check", out], "ProblemError", part)
+    refused(["solve", instance, "--check", instance], "ProblemError", "it holds no bound")
+    refused(["solve", instance, "--check", tmp_path / "none.npz"], "ProblemError", "no such file")
+    refused(["solve", instance, "--out", tmp_path / "none" / "x.npz"], "PamOptError", "cannot write")
+    refused(["solve", instance, "--check", out, "--out", out], "ConfigError", "--check solves nothing")
 
 
 def test_solve_refuses_files_that_are_no_instance(refused, tmp_path):
@@ -292,15 +337,28 @@ def test_several_seeds_have_a_folder_each(command, tmp_path):
     assert not (tmp_path / "out" / "results.json").exists()
 
 
+def test_a_terminal_without_plus_minus_gets_the_same_numbers(command, tmp_path):
+    config = write_study(tmp_path, seeds=[0, 1], methods=["optimal", "select"], prune=None)
+    assert command("run", config, "--out", tmp_path / "out")[0] == 0
+    process = start("run", config, "--out", tmp_path / "out", "--resume", PYTHONIOENCODING="ascii")
+    printed, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (0, "")
+    assert printed.isascii()
+    assert "mean +/- standard deviation" in " ".join(printed.split())
+    assert "'optimal' against 'select'" in printed
+
+
 # ------------------------------------------------------------------------------------------------- interruption
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
     """Start ``pam-opt`` in a process of its own."""
     # A test run in the background ignores the signal of Ctrl-C and would hand that on.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += "from pam_opt.cli import main; main()"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    environment = (
+        os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | variables
+    )
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -356,3 +414,13 @@ def test_results_are_valid_for_other_readers(finished):
     text = (finished / "results.json").read_text(encoding="utf8")
     assert json.loads(text) == strict_json(finished / "results.json")
     assert "NaN" not in text
+
+
+def test_solvers_of_one_problem(command):
+    code, printed, _ = command("solvers", "representatives")
+    assert code == 0
+    assert "swaps" in printed
+    assert "hungarian" not in printed
+    code, _, error = command("solvers", "representative")
+    assert code == 1
+    assert "representatives" in error

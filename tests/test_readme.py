@@ -8,8 +8,16 @@ import pytest
 import torch
 
 from pam_opt.families import lenet5
-from pam_opt.report import findings, markdown_table, read_results
-from pam_opt.report.table import seed_ratios_table
+from pam_opt.report import (
+    comparisons_table,
+    findings,
+    losses_table,
+    markdown_table,
+    read_results,
+    seed_ratios_table,
+    summary,
+    widths_table,
+)
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -43,13 +51,37 @@ def test_solver_example():
     assert namespace["solution"].value == 3.0
 
 
-@pytest.mark.parametrize("study", ["mnist_lenet5", "mnist_lenet5_merged", "cifar10_small_vgg"])
-def test_tables_are_those_of_the_results(study):
-    results = [
-        read_results(path) for path in sorted((README.parent / "benchmarks/results" / study).glob("seed-*.json"))
-    ]
-    text = README.read_text(encoding="utf8")
-    assert len(results) == 3
-    assert markdown_table(results) in text
-    assert findings(results) in text
-    assert seed_ratios_table(results) in text
+RESULTS = README.parent / "benchmarks" / "results"
+
+
+def results_of(study: str) -> list[dict]:
+    found = [read_results(path) for path in sorted((RESULTS / study).glob("seed-*.json"))]
+    assert len(found) == 3
+    return found
+
+
+@pytest.mark.parametrize(
+    ("study", "tables"),
+    [
+        ("mnist_lenet5", [markdown_table, seed_ratios_table, findings]),
+        ("mnist_lenet5_merged", [markdown_table, comparisons_table, findings]),
+        ("cifar10_small_vgg", [widths_table, comparisons_table, findings]),
+        ("cifar10_widths", [widths_table, comparisons_table, losses_table, findings]),
+    ],
+)
+def test_what_the_readme_says_is_what_the_results_say(study, tables):
+    results, text = results_of(study), README.read_text(encoding="utf8")
+    for write in tables:
+        assert write(results)
+        assert write(results) in text
+    assert (RESULTS / study / "table.md").read_text(encoding="utf8") == summary(results)
+
+
+def test_figures_of_the_readme_are_there():
+    for path in re.findall(r"!\[[^]]+\]\(([^)]+)\)", README.read_text(encoding="utf8")):
+        assert (README.parent / path).is_file(), path
+
+
+def test_commands_of_the_readme_name_studies_that_are_there():
+    for path in re.findall(r"pam-opt (?:run|bench) (benchmarks/\S+\.yaml)", README.read_text(encoding="utf8")):
+        assert (README.parent / path).is_file(), path

@@ -10,11 +10,12 @@ from bad_input_cases import leftovers, refuses, strict_json, study, without_seco
 
 import pam_opt as pam
 from pam_opt.data import load as load_data
-from pam_opt.errors import ConfigError, StorageError
+from pam_opt.errors import ConfigError, PlanError, StorageError
 from pam_opt.families import FAMILIES
 from pam_opt.report import read_results, write_summary
 from pam_opt.storage import load_tensors
 from pam_opt.study.config import StudyConfig, parse_config
+from pam_opt.study.folder import write_record
 from pam_opt.study.parents import split_batches
 from pam_opt.study.progress import Progress, Update
 from pam_opt.study.runner import run_study
@@ -32,6 +33,7 @@ class Listener(Progress):
 
     def __init__(self, stop: str | None = None) -> None:
         self.stages: list[str] = []
+        self.said: list[str] = []
         self.stop = stop
 
     @contextmanager
@@ -40,6 +42,9 @@ class Listener(Progress):
             raise KeyboardInterrupt
         self.stages.append(description)
         yield lambda done, total: None
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +92,57 @@ def test_methods_of_the_whole_network_and_of_all_parents_at_once(tmp_path):
         assert cells[best]["solver"]["value"] == pytest.approx(macs[0])
 
 
-def test_methods_for_two_tasks_are_refused_for_three():
-    tasks = [{"name": name, "classes": [digit]} for digit, name in enumerate("abc")]
-    with refuses(ConfigError, "['network'] are for two tasks, not 3"):
-        config(methods=["network", "optimal"], tasks=tasks)
+def test_methods_of_joint_layers_and_groups(tmp_path):
+    names = ["joint", "joint-fisher", "grouping"]
+    run_study(config(methods=names, fine_tune={"epochs": [0]}, prune=None), tmp_path / "out")
+    results = strict_json(tmp_path / "out" / "results.json")
+    assert list(results["methods"]) == names
+    assert results["does_not_apply"] == {}
+    for name in names:
+        (record, *others) = pam.Plan.load(tmp_path / "out" / "plans" / f"{name}.json").records
+        assert bool(others) is (name == "grouping")
+        assert record["value"] >= record["bound"]
+
+
+THREE = [
+    {"name": "low", "classes": [0, 1, 2, 3, 4]},
+    {"name": "even", "mapping": {digit: digit % 2 for digit in range(10)}},
+    {"name": "high", "classes": [5, 6, 7, 8, 9]},
+]
+
+
+def test_a_method_that_does_not_apply_is_a_result_with_its_reason(tmp_path):
+    out, names = tmp_path / "out", ["separate", "joint", "optimal"]
+    settings = config(methods=names, tasks=THREE, prune=None, seeds=[0, 1])
+    paths = run_study(settings, out)
+    for path in paths:
+        results = read_results(path)
+        assert list(results["methods"]) == ["separate", "optimal"]
+        assert "pairs two parents, not 3" in results["does_not_apply"]["joint"]
+        assert "is for two tasks, not 3" in results["does_not_apply"]["network"]
+    write_summary([read_results(path) for path in paths], out)
+    table = (out / "table.md").read_text()
+    assert "joint (does not apply)" in table
+    assert table.count("'joint' does not apply: problem='joint' pairs two parents, not 3") == 1
+    listener = Listener()
+    run_study(settings, out, resume=True, progress=listener)
+    assert listener.stages == ["read data"]
+
+
+def test_a_method_that_applies_in_one_seed_only_is_told_by_seed(tmp_path):
+    paths = run_study(config(methods=["separate", "optimal"], prune=None, seeds=[0, 1]), tmp_path / "out")
+    results = [read_results(path) for path in paths]
+    del results[1]["methods"]["optimal"]
+    results[1]["does_not_apply"] = {"optimal": "of a reason"}
+    (tmp_path / "summary").mkdir()
+    write_summary(results, tmp_path / "summary")
+    table = (tmp_path / "summary" / "table.md").read_text()
+    assert "'optimal' does not apply (seed 1): of a reason" in table
+
+
+def test_a_study_of_which_no_method_applies_says_why(tmp_path):
+    with refuses(PlanError, "none of the study's methods applies", "'joint': problem='joint' pairs two parents"):
+        run_study(config(methods=["joint"], tasks=THREE, prune=None), tmp_path / "out")
 
 
 # ------------------------------------------------------------------------------------------ what results say
@@ -298,6 +350,25 @@ def test_a_removed_record_is_made_again(done, copied, removed):
     run_study(config(), copied, resume=True)
     assert (copied / removed).exists()
     assert without_seconds(methods_of(copied)) == without_seconds(methods_of(done))
+
+
+@pytest.mark.parametrize(
+    "removed", ["networks/greedy.safetensors", "networks/separate-low.safetensors", "plans/greedy.json"]
+)
+def test_a_removed_network_or_plan_is_made_again_and_said(done, copied, removed):
+    (copied / removed).unlink()
+    listener = Listener()
+    run_study(config(), copied, resume=True, progress=listener)
+    assert any(removed in text and "is run again" in text for text in listener.said)
+    assert (copied / removed).read_bytes()
+    unit = "separate" if "separate" in removed else "greedy"
+    assert not any(other in stage for stage in listener.stages for other in METHODS if other != unit)
+    assert without_seconds(methods_of(copied)) == without_seconds(methods_of(done))
+
+
+def test_numbers_that_are_not_finite_are_written_as_null(tmp_path):
+    write_record(tmp_path / "record.json", {"bounds": [1.0, float("-inf")], "gap": {"all": float("nan")}, "n": (1, 2)})
+    assert strict_json(tmp_path / "record.json") == {"bounds": [1.0, None], "gap": {"all": None}, "n": [1, 2]}
 
 
 @pytest.mark.parametrize(

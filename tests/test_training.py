@@ -5,11 +5,10 @@ import copy
 import pytest
 import torch
 from networks import SHAPES, make_data, make_tasks, merged_example, random_parent
-from pydantic import ValidationError
 from torch import nn
 
 import pam_opt as pam
-from pam_opt.errors import DataError
+from pam_opt.errors import DataError, PlanError
 from pam_opt.training import SingleTask, evaluation_mode
 
 
@@ -162,11 +161,26 @@ def test_batches_that_run_out_are_refused(batches):
 
 
 @pytest.mark.parametrize(
-    "options", [{"learning_rate": 0.0}, {"optimiser": "magic"}, {"schedule": "none"}, {"weight_decay": -1}, {"x": 1}]
+    ("options", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; give a finite number above 0"),
+        ({"learning_rate": -1}, "learning_rate is -1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
+        ({"weight_decay": -1}, "weight_decay is -1; give a finite number of at least 0"),
+        ({"optimiser": "magic"}, r"optimiser is 'magic'; choose from \['adam', 'sgd'\]"),
+        ({"schedule": ["none"]}, "schedule is"),
+        ({"bfloat16": "yes"}, "bfloat16 is 'yes'"),
+    ],
 )
-def test_impossible_options_are_refused(options):
-    with pytest.raises(ValidationError):
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(PlanError, match=message):
         pam.TrainOptions(**options)
+
+
+def test_options_that_are_none_are_refused():
+    with pytest.raises(TypeError, match="magic"):
+        pam.TrainOptions(magic=1)  # type: ignore[call-arg]
 
 
 # Evaluation

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pam_opt.errors import ConfigError
+from pam_opt.yaml_files import read_mapping
 
 _Seed = Annotated[int, Field(ge=0, lt=2**31)]
 _Size = Annotated[int, Field(ge=0, le=2**20)]
@@ -103,18 +103,10 @@ def read_bench_config(path: str | Path) -> BenchConfig:
 
     Raises
     ------
-    ConfigError : no such file, no YAML, unknown keys, impossible values; says where in the file
+    ConfigError : no such file, no YAML, unknown keys or keys twice, impossible values; says where in the file
     """
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf8"))
-    except OSError as err:
-        raise ConfigError(f"config {str(path)!r} cannot be read: {err.strerror}") from err
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        raise ConfigError(f"config {str(path)!r} is not valid YAML: {err}") from err
-    if not isinstance(raw, dict):
-        raise ConfigError(f"config {str(path)!r} must be a mapping of keys to values")
-    return _anchored(parse_bench_config(raw, str(path)), path.resolve().parent)
+    return _anchored(parse_bench_config(read_mapping(path), str(path)), path.resolve().parent)
 
 
 def parse_bench_config(raw: dict[str, Any], where: str = "config") -> BenchConfig:

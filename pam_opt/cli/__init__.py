@@ -5,9 +5,10 @@ import sys
 import typer
 
 from pam_opt.cli.bench import bench_app
-from pam_opt.cli.console import ERRORS
+from pam_opt.cli.console import ERRORS, spell_out
 from pam_opt.cli.costs import costs_command
 from pam_opt.cli.demo import demo_command
+from pam_opt.cli.instances import instances_app
 from pam_opt.cli.run import run_command
 from pam_opt.cli.solve import solve_command
 from pam_opt.cli.solvers import solvers_command
@@ -25,10 +26,12 @@ app.command("costs")(costs_command)
 app.command("solve")(solve_command)
 app.command("solvers")(solvers_command)
 app.add_typer(bench_app, name="bench")
+app.add_typer(instances_app, name="instances")
 
 
 def main() -> None:
     """Run the command line; errors a user can cause end in one sentence and exit code 1."""
+    spell_out()
     try:
         app(standalone_mode=True)
     except PamOptError as err:

@@ -27,4 +27,4 @@ class BarProgress(Listener):
         self.console.print(f"{description}: {time.perf_counter() - started:.1f} s", style="dim", highlight=False)
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

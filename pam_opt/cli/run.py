@@ -7,7 +7,7 @@ import typer
 
 from pam_opt.cli.console import ERRORS, OUTPUT
 from pam_opt.cli.progress import BarProgress
-from pam_opt.report import OUTSIDE, findings, outside, read_results, rich_table, write_summary
+from pam_opt.report import OUTSIDE, findings, not_applicable, outside, read_results, rich_table, write_summary
 from pam_opt.study.config import StudyConfig, parse_config, read_config
 from pam_opt.study.runner import run_study
 
@@ -39,9 +39,11 @@ def run_and_report(study: StudyConfig, out: Path, resume: bool) -> None:
     results = [read_results(path) for path in paths]
     written = write_summary(results, out)
     OUTPUT.print()
-    OUTPUT.print(rich_table(results, _title(study)))
+    OUTPUT.print(rich_table(results, _title(study), ascii_only=OUTPUT.options.ascii_only))
     if outside(results):
         OUTPUT.print(OUTSIDE)
+    for line in not_applicable(results):
+        OUTPUT.print(line, markup=False, soft_wrap=True, highlight=False)
     OUTPUT.print(findings(results), soft_wrap=True, highlight=False)
     text = f"\nWritten: {', '.join(str(path) for path in [*paths, *written])}"
     OUTPUT.print(text, markup=False, soft_wrap=True, highlight=False)

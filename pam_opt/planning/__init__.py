@@ -17,6 +17,8 @@ from pam_opt.network import MultitaskNetwork
 from pam_opt.pair_costs import COSTS
 from pam_opt.planning.controls import CONTROLS, LayersAndRecords
 from pam_opt.planning.frontier import frontier
+from pam_opt.planning.grouping import plan_grouping
+from pam_opt.planning.joint import plan_joint
 from pam_opt.planning.multi import plan_multi, plan_multi_within
 from pam_opt.planning.network import plan_network
 from pam_opt.planning.pairing import plan_pairing
@@ -36,11 +38,16 @@ PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
     "network": plan_network,
     "multi": plan_multi,
     "multi-within": plan_multi_within,
+    "joint": plan_joint,
+    "grouping": plan_grouping,
     **CONTROLS,
 }
 
 NEED_WITHIN = frozenset({"representatives", "columns", "multi-within"})
 """Problems that need the covariance within each parent: `measure` with ``within=True``."""
+
+DEFAULT_COSTS = {"joint": "weights"}
+"""Problem -> its cost where none is asked for; ``fisher`` for every other."""
 
 
 def plan(
@@ -48,7 +55,7 @@ def plan(
     calibration: Batches | None = None,
     *,
     tasks: Sequence[Task],
-    cost: str = "fisher",
+    cost: str | None = None,
     solver: str = "auto",
     share: float | Mapping[str, float] = 1.0,
     combinations: CombinationWeights | None = None,
@@ -68,7 +75,8 @@ def plan(
     parents : task name -> trained module; a chain of supported operations, see `pam_opt.tracing.SUPPORTED`
     calibration : re-iterable batches (x, {task name: target}); not needed with `statistics`
     tasks : one `Task` for each parent
-    cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``
+    cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``, default ``fisher``,
+        and ``joint``, default ``weights``
     solver : a name from ``pam-opt solvers``, or ``auto``; for ``network`` one of ``network_plan``, for ``multi`` one
         of ``multi_pairing``
     share : fraction of the possible pairs that merge, for all layers or per layer name; of ``representatives``
@@ -78,18 +86,21 @@ def plan(
         It weighs MACs against the predicted loss where there is a budget, and in ``network``
     problem : ``pairing``, layer by layer and parent after parent; ``network``, how much every layer of two parents
         shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within
-        either of two parents too; ``representatives`` or ``columns``, which keep `width` of the units and read the
-        others from these, one from one or each from all together; or a control without a solver: ``exclusive``,
-        ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
+        either of two parents too; ``joint``, which pairs all units of all layers of two parents at once;
+        ``representatives`` or ``columns``, which keep `width` of the units and read the others from these, one from
+        one or each from all together; ``grouping``, which decides the group of every unit; or a control without a
+        solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
         Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named
         nor a width given, and its record says so; otherwise ``pairing``
     loss_budget : for ``network`` the predicted loss that a plan may add, met up to 1e-6 of it; for ``pairing``,
-        instead of `share`, what all pairs together may add (``cost="fisher"``)
+        instead of `share`, what all pairs together may add (``cost="fisher"``); for ``grouping`` the predicted loss
+        of all that units no longer serve
     macs_budget : for ``network``: the E[C] of the merged network, met up to 1e-6 of it, within which the predicted
         loss is least
     width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing``, ``multi`` and the
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
-        reads, with share 1 all units, and the default is 1.0. Not for ``network`` and ``multi-within``
+        reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
+        are computed, see `pam_opt.planning.grouping`. Not for ``network`` and ``multi-within``
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
     time_limit : seconds for each problem handed to a solver; for ``multi`` 60 where none is given,
@@ -109,6 +120,7 @@ def plan(
         chosen = "problem: network, the default for two tasks with a budget" if network else ""
     if problem not in PLANNERS:
         raise PlanError(f"problem={problem!r} is unknown; choose from {sorted(PLANNERS)}")
+    cost = DEFAULT_COSTS.get(problem, "fisher") if cost is None else cost
     _check_budgets(loss_budget, macs_budget, cost, problem)
     _check_fraction("width", width)
     if cost not in COSTS:

@@ -9,15 +9,22 @@ from pam_opt.atomic import write_text
 from pam_opt.errors import StorageError
 from pam_opt.report.figures import write_figures
 from pam_opt.report.sentences import findings
-from pam_opt.report.table import markdown_table, rich_table, seed_ratios_table
+from pam_opt.report.table import markdown_table, not_applicable, rich_table, seed_ratios_table
+from pam_opt.report.width_tables import comparisons_table, losses_table, widths_table
 
 __all__ = [
     "OUTSIDE",
+    "comparisons_table",
     "findings",
+    "losses_table",
     "markdown_table",
+    "not_applicable",
     "outside",
     "read_results",
     "rich_table",
+    "seed_ratios_table",
+    "summary",
+    "widths_table",
     "write_figures",
     "write_summary",
 ]
@@ -36,6 +43,8 @@ def read_results(path: Path) -> dict[str, Any]:
             raise ValueError(f"schema {results['schema']}, this version reads 1")
         if not results["methods"] or not all(cell["combinations"] for cell in results["methods"].values()):
             raise ValueError("it has no methods")
+        if not all(isinstance(reason, str) for reason in results.get("does_not_apply", {}).values()):
+            raise ValueError("a method that does not apply has no reason")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as err:
         raise StorageError(f"{str(path)!r} holds no results: {err}") from err
     return results
@@ -50,9 +59,18 @@ def outside(results: Sequence[dict[str, Any]]) -> bool:
 
 
 def write_summary(results: Sequence[dict[str, Any]], out: Path) -> list[Path]:
-    """Write ``table.md`` over all seeds and the figures of the first; return the paths."""
+    """Write ``table.md`` and the figures; return the paths."""
     table = out / "table.md"
-    legend = f"\n{OUTSIDE}\n" if outside(results) else ""
-    seeds = f"\n{found}" if (found := seed_ratios_table(results)) else ""
-    write_text(table, f"{markdown_table(results)}{legend}\n{findings(results)}\n{seeds}")
-    return [table, *write_figures(results[0], out / "figures")]
+    write_text(table, summary(results))
+    return [table, *write_figures(results, out / "figures")]
+
+
+def summary(results: Sequence[dict[str, Any]]) -> str:
+    """Write all tables over all seeds, and what they show, as Markdown."""
+    found = findings(results) + "\n"
+    if any(cell["within_drop"] is not None for cell in results[0]["methods"].values()):
+        parts = [OUTSIDE + "\n" if outside(results) else "", found, seed_ratios_table(results)]
+    else:
+        parts = [widths_table(results), comparisons_table(results), losses_table(results), found]
+    absent = "".join(f"{line}\n" for line in not_applicable(results))
+    return "\n".join(part for part in [markdown_table(results), absent, *parts] if part)

@@ -1,24 +1,29 @@
-"""Figures of one run: MACs per combination, groups per layer, accuracy against E[C] while pruning."""
+"""Figures of a study: accuracy against width over all seeds; of the first seed MACs, groups and pruning steps."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 from pam_opt.atomic import write_atomic
 from pam_opt.errors import StorageError
-from pam_opt.report.table import Results
+from pam_opt.report.cells import Results, settings, widths_of
+from pam_opt.report.width_figure import accuracy_against_width
 
 # Okabe and Ito's palette: told apart with every common colour blindness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 _MARKERS = "osD^vPX*"
 
 
-def write_figures(results: Results, folder: Path) -> list[Path]:
-    """Draw all figures that the results have data for, as PNG; return their paths.
+FORMATS = ("png", "pdf")
+
+
+def write_figures(results: Sequence[Results], folder: Path) -> list[Path]:
+    """Draw all figures that the results have data for, as PNG and PDF; return their paths.
 
     Raises
     ------
@@ -28,23 +33,33 @@ def write_figures(results: Results, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise StorageError(f"folder of figures {str(folder)!r} cannot be used: {err.strerror}") from err
-    figures: dict[str, Callable[[Results], Figure | None]] = {
-        "macs_per_combination": macs_per_combination,
-        "groups_per_layer": groups_per_layer,
-        "accuracy_while_pruning": accuracy_while_pruning,
+    figures: dict[str, Callable[[], Figure | None]] = {
+        "accuracy_against_width": lambda: accuracy_against_width(results),
+        "macs_per_combination": lambda: macs_per_combination(results[0]),
+        "groups_per_layer": lambda: groups_per_layer(results[0]),
+        "accuracy_while_pruning": lambda: accuracy_while_pruning(results[0]),
     }
-    paths = []
-    for name, draw in figures.items():
-        figure = draw(results)
-        if figure is not None:
-            path = folder / f"{name}.png"
-            write_atomic(path, lambda temporary, figure=figure: figure.savefig(temporary, format="png", dpi=150))
-            paths.append(path)
-    return paths
+    drawn = {name: figure for name, draw in figures.items() if (figure := draw()) is not None}
+    return [_save(figure, folder / f"{name}.{suffix}") for name, figure in drawn.items() for suffix in FORMATS]
 
 
-def macs_per_combination(results: Results) -> Figure:
-    """Draw one group of bars for each combination, one bar for each method."""
+def _save(figure: Figure, path: Path) -> Path:
+    """Write a figure; the same figure gives the same file."""
+    suffix = path.suffix.removeprefix(".")
+    metadata = {"CreationDate": None} if suffix == "pdf" else {}
+
+    def write(temporary: Path) -> None:
+        with rc_context({"pdf.fonttype": 42}):
+            figure.savefig(temporary, format=suffix, dpi=200, metadata=metadata)
+
+    write_atomic(path, write)
+    return path
+
+
+def macs_per_combination(results: Results) -> Figure | None:
+    """Draw one group of bars for each combination, one bar for each method; None with several widths, too many bars."""
+    if len(widths_of(list(settings([results])))) > 1:
+        return None
     methods = results["methods"]
     combinations = list(next(iter(methods.values()))["combinations"])
     figure, axes = _figure(max(6.0, 0.16 * len(combinations) * len(methods) + 3), 3.6)

@@ -8,9 +8,9 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from pam_opt.report.cells import Results
+
 _MOST_COLUMNS = 9
-Results = dict[str, Any]
-"""What a ``results.json`` holds."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,24 @@ class Row:
 
 
 def rows(results: Sequence[Results]) -> list[Row]:
-    """Collect the rows of all methods, in the order of the experiment."""
-    return [_row(name, results) for name in results[0]["methods"]]
+    """Collect the rows of all methods that apply in every seed, in the order of the experiment."""
+    names = [name for name in results[0]["methods"] if all(name in result["methods"] for result in results)]
+    return [_row(name, results) for name in names]
+
+
+def not_applicable(results: Sequence[Results]) -> list[str]:
+    """Say of every method that does not apply why, a line each; results of earlier versions name none."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for result in results:
+        for unit, reason in result.get("does_not_apply", {}).items():
+            found.setdefault((unit, reason), []).append(result["experiment"]["seed"])
+    return [
+        f"{unit!r} does not apply{_which(seeds, len(results))}: {reason}" for (unit, reason), seeds in found.items()
+    ]
+
+
+def _which(seeds: Sequence[int], count: int) -> str:
+    return "" if len(seeds) == count else f" (seed {', '.join(map(str, seeds))})"
 
 
 def _row(name: str, results: Sequence[Results]) -> Row:
@@ -66,9 +82,10 @@ def _separate(result: Results, name: str) -> dict[str, Any] | None:
     return None if found is None or found["within_drop"] is False else found
 
 
-def rich_table(results: Sequence[Results], title: str) -> Table:
-    """Draw the table for a terminal."""
-    header, *lines = _cells(results)
+def rich_table(results: Sequence[Results], title: str, *, ascii_only: bool = False) -> Table:
+    """Draw the table for a terminal; `ascii_only` for one that cannot write ±."""
+    cells = [[cell.replace("±", "+/-") for cell in line] for line in _cells(results)] if ascii_only else _cells(results)
+    header, *lines = cells
     table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
     table.padding, table.show_edge = (0, 0, 0, 0), False
     for number, name in enumerate(header):
@@ -80,9 +97,14 @@ def rich_table(results: Sequence[Results], title: str) -> Table:
 
 def markdown_table(results: Sequence[Results]) -> str:
     """Write the table as Markdown."""
-    header, *lines = _cells(results)
+    return as_markdown(_cells(results))
+
+
+def as_markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Write lines of cells as a Markdown table: the first is the header, the first column the names."""
+    header, *others = lines
     rule = [":--"] + ["--:"] * (len(header) - 1)
-    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines]) + "\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *others]) + "\n"
 
 
 def seed_ratios_table(results: Sequence[Results]) -> str:
@@ -91,20 +113,21 @@ def seed_ratios_table(results: Sequence[Results]) -> str:
     if not table or len(results) == 1:
         return ""
     header = ["E[C] / separate", *(f"seed {result['experiment']['seed']}" for result in results)]
-    lines = [header, [":--", *["--:"] * len(results)]]
-    lines += [[row.method, *(f"{ratio:.2f}" for ratio in row.ratios)] for row in table]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return as_markdown([header, *([row.method, *(f"{ratio:.2f}" for ratio in row.ratios)] for row in table)])
 
 
 def _cells(results: Sequence[Results]) -> list[list[str]]:
     """Write all cells, header first: one column for each method, or one row where that would be too wide."""
     table = rows(results)
-    tasks, combinations = list(table[0].accuracy), list(table[0].macs)
+    tasks = sorted(results[0]["parents"])
+    combinations = list(next(iter(results[0]["methods"].values()))["combinations"])
     names = [*(f"{task} %" for task in tasks), *combinations, "E[C]", "/ separate"]
-    accuracies = [_spread([100 * result["parents"][task]["accuracy"] for result in results], 1) for task in tasks]
+    accuracies = [spread([100 * result["parents"][task]["accuracy"] for result in results], 1) for task in tasks]
     ratio = any(row.ratios for row in table)
     columns = [["%, kMAC", *names], ["parents", *accuracies, *("" for _ in [*combinations, "", ""])]]
     columns += [_column(row) for row in table]
+    absent = {unit: None for result in results for unit in result.get("does_not_apply", {})}
+    columns += [[f"{unit} (does not apply)", *("-" for _ in names)] for unit in absent]
     columns = columns if ratio else [column[:-1] for column in columns]
     transposed = [list(line) for line in zip(*columns, strict=True)]
     return transposed if len(columns) <= _MOST_COLUMNS else columns
@@ -112,18 +135,18 @@ def _cells(results: Sequence[Results]) -> list[list[str]]:
 
 def _column(row: Row) -> list[str]:
     mark = " (!)" if False in row.within else ""
-    accuracy = [_spread([100 * value for value in values], 1) for values in row.accuracy.values()]
+    accuracy = [spread([100 * value for value in values], 1) for values in row.accuracy.values()]
     macs = [_kilo(values) for values in row.macs.values()]
-    ratio = _spread(row.ratios, 2) if row.ratios else ""
+    ratio = spread(row.ratios, 2) if row.ratios else ""
     return [row.method + mark, *accuracy, *macs, _kilo(row.expected), ratio]
 
 
-def _spread(values: Sequence[float], digits: int) -> str:
+def spread(values: Sequence[float], digits: int) -> str:
     """Write a mean, with the standard deviation where there are several values."""
     mean = f"{statistics.mean(values):,.{digits}f}"
     return mean if len(set(values)) < 2 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
 
 
 def _kilo(macs: Sequence[float]) -> str:
-    """Write MACs in thousands, as `_spread` does."""
-    return _spread([value / 1e3 for value in macs], 1 if statistics.mean(macs) < 1e5 else 0)
+    """Write MACs in thousands, as `spread` does."""
+    return spread([value / 1e3 for value in macs], 1 if statistics.mean(macs) < 1e5 else 0)

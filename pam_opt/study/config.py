@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pam_opt.errors import ConfigError
@@ -12,6 +11,7 @@ from pam_opt.pair_costs import COSTS
 from pam_opt.pruning import METHODS as PRUNING_METHODS
 from pam_opt.tasks import Task, check_tasks, distribution
 from pam_opt.training import TrainOptions
+from pam_opt.yaml_files import read_mapping
 
 _Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Epochs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -53,7 +53,21 @@ class FamilyConfig(_Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class ParentsConfig(TrainOptions):
+class _TrainConfig(_Section):
+    """The keys of `pam_opt.TrainOptions`."""
+
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    optimiser: Literal["adam", "sgd"] = "adam"
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    bfloat16: bool = False
+
+    def options(self) -> TrainOptions:
+        """Build the options."""
+        return TrainOptions(self.learning_rate, self.optimiser, self.schedule, self.weight_decay, self.bfloat16)
+
+
+class ParentsConfig(_TrainConfig):
     """How the parents are trained."""
 
     epochs: int = Field(default=10, gt=0)
@@ -77,7 +91,7 @@ class MergeConfig(_Section):
     time_limit: float | None = Field(default=None, gt=0)
 
 
-class FineTuneConfig(TrainOptions):
+class FineTuneConfig(_TrainConfig):
     """Fine-tuning after the merge; every entry of `epochs` is a result of its own, zero included."""
 
     epochs: tuple[_Epochs, ...] = (0,)
@@ -85,7 +99,7 @@ class FineTuneConfig(TrainOptions):
     augment: Literal["crop", "crop-flip"] | None = None
 
 
-class PruneConfig(TrainOptions):
+class PruneConfig(_TrainConfig):
     """Pruning to an allowed drop or to a number of MACs; see `pam_opt.prune`.
 
     The schedule starts anew after every removal.
@@ -148,9 +162,6 @@ class StudyConfig(_Section):
         fixed = [name for name in self.methods if not METHODS[name].takes_width]
         if fixed and self.merge.widths != (None,):
             raise ValueError(f"merge.widths: the methods {fixed} have one width only; leave them or the widths out")
-        pairs = [name for name in self.methods if METHODS[name].two_tasks]
-        if pairs and len(self.tasks) != 2:
-            raise ValueError(f"methods: {pairs} are for two tasks, not {len(self.tasks)}; leave them out")
         if self.prune and self.prune.max_drop is None and self.prune.target_macs is None:
             raise ValueError("prune: give max_drop or target_macs")
         check_tasks(self.build_tasks())
@@ -167,18 +178,10 @@ def read_config(path: str | Path) -> StudyConfig:
 
     Raises
     ------
-    ConfigError : no such file, no YAML, unknown keys, impossible values; says where in the file
+    ConfigError : no such file, no YAML, unknown keys or keys twice, impossible values; says where in the file
     """
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf8"))
-    except OSError as err:
-        raise ConfigError(f"config {str(path)!r} cannot be read: {err.strerror}") from err
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        raise ConfigError(f"config {str(path)!r} is not valid YAML: {err}") from err
-    if not isinstance(raw, dict):
-        raise ConfigError(f"config {str(path)!r} must be a mapping of keys to values")
-    return parse_config(raw, str(path))
+    return parse_config(read_mapping(path), str(path))
 
 
 def parse_config(raw: dict[str, Any], where: str = "config") -> StudyConfig:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pam_opt.atomic import write_text
+from pam_opt.atomic import finite_only, write_text
 from pam_opt.errors import ConfigError, StorageError
 
 _EXPERIMENT = "experiment.json"
@@ -53,8 +53,8 @@ def make_folder(folder: Path) -> None:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write a finished unit of work, whole."""
-    write_text(path, json.dumps(record, indent=1))
+    """Write a finished unit of work, whole; numbers that are not finite become null, which every JSON reader knows."""
+    write_text(path, json.dumps(finite_only(record), indent=1, allow_nan=False))
 
 
 def read_record(path: Path, **kinds: type | tuple[type, ...]) -> dict[str, Any]:

@@ -47,11 +47,10 @@ class Method:
     ----------
     description : one line for tables
     problem : as in `pam_opt.plan`; None keeps the parents apart
-    solver : for ``pairing``, ``representatives`` and ``columns``
+    solver : for problems that are handed to one
     share : as in `pam_opt.plan`
     cost, target, weights : override the study's own; None does not
     takes_width : whether the method can be built at a given width
-    two_tasks : whether it is for two tasks only
     """
 
     description: str
@@ -62,7 +61,6 @@ class Method:
     target: Literal["mean", "keep"] | None = None
     weights: Weights | None = None
     takes_width: bool = True
-    two_tasks: bool = False
 
     @property
     def needs_within(self) -> bool:
@@ -122,7 +120,6 @@ METHODS: dict[str, Method] = {
         "network",
         cost="fisher",
         takes_width=False,
-        two_tasks=True,
     ),
     "network-half": Method(
         "the same; no more loss than sharing half of every layer",
@@ -130,11 +127,11 @@ METHODS: dict[str, Method] = {
         share=0.5,
         cost="fisher",
         takes_width=False,
-        two_tasks=True,
     ),
     "multi": Method("clusters over all parents at once", "multi"),
-    "multi-within": Method(
-        "optimal pairs across and within two parents", "multi-within", takes_width=False, two_tasks=True
-    ),
+    "multi-within": Method("optimal pairs across and within two parents", "multi-within", takes_width=False),
+    "joint": Method("all layers paired at once by weights", "joint", cost="weights"),
+    "joint-fisher": Method("all layers paired at once by weights and Fisher cost", "joint", cost="fisher"),
+    "grouping": Method("the tasks that each unit serves, within a budget of computed units", "grouping"),
     "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pam_opt.data import Batches, Dataset
 from pam_opt.errors import ConfigError, StorageError
@@ -36,11 +36,33 @@ def train_parents(
     for number, task in enumerate(config.build_tasks()):
         torch.manual_seed(1000 * seed + number)
         module = build_family(config, dataset, task)
-        path, record = folder / f"{task.name}.safetensors", folder / f"{task.name}.json"
+        path, record = _files(folder, task)
         if not record.exists():
             _train(module, config, dataset, task, seed, path, record, progress)
         parents[task.name] = _read(module, path, record)
     return parents
+
+
+def read_parents(config: StudyConfig, dataset: Dataset, folder: Path) -> dict[str, Parent]:
+    """Read the parents that `train_parents` left in `folder`.
+
+    Raises
+    ------
+    ConfigError : one of them is not trained yet
+    StorageError : one of them cannot be read
+    """
+    tasks = config.build_tasks()
+    missing = [task.name for task in tasks if not _files(folder, task)[1].exists()]
+    if missing:
+        raise ConfigError(
+            f"{str(folder)!r} holds no trained parent of {', '.join(missing)}; run the study with --resume first"
+        )
+    return {task.name: _read(build_family(config, dataset, task), *_files(folder, task)) for task in tasks}
+
+
+def _files(folder: Path, task: Task) -> tuple[Path, Path]:
+    """Return where a parent's weights and its record lie."""
+    return folder / f"{task.name}.safetensors", folder / f"{task.name}.json"
 
 
 def build_family(config: StudyConfig, dataset: Dataset, task: Task) -> nn.Module:
@@ -67,12 +89,12 @@ def _train(
     record: Path,
     progress: Progress,
 ) -> None:
-    options = config.parents
-    batches = split_batches(dataset, "train", (task,), options.batch_size, seed, options.augment)
+    settings = config.parents
+    batches = split_batches(dataset, "train", (task,), settings.batch_size, seed, settings.augment)
     started = time.perf_counter()
     network = SingleTask(module, task.name)
     with progress.stage(f"seed {seed}: train parent {task.name}") as update:
-        train(network, batches, [task], options.epochs * len(batches), options, progress=update)
+        train(network, batches, [task], settings.epochs * len(batches), settings.options(), progress=update)
     scores = {
         split: evaluate(network, split_batches(dataset, split, (task,)), [task])[task.name]
         for split in ("validation", "test")
@@ -106,3 +128,14 @@ def split_batches(
     data = getattr(dataset, split)
     targets = {task.name: task.target(data.labels) for task in tasks}
     return Batches(data, targets, batch_size, seed=seed, shuffle=split == "train", augment=augment)
+
+
+def draw_calibration(config: StudyConfig, dataset: Dataset, seed: int) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    """Draw the calibration samples of a seed from the training split, without augmentation."""
+    wanted, chosen = config.merge.calibration, []
+    for x, targets in split_batches(dataset, "train", config.build_tasks(), 200, seed):
+        chosen.append((x[:wanted], {name: target[:wanted] for name, target in targets.items()}))
+        wanted -= len(x)
+        if wanted <= 0:
+            break
+    return chosen

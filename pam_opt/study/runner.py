@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 
 from pam_opt.data import Batches, Dataset
 from pam_opt.data import load as load_data
+from pam_opt.errors import PlanError, SolverUnsuitable
 from pam_opt.macs import costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import single
@@ -21,9 +22,10 @@ from pam_opt.study.config import StudyConfig
 from pam_opt.study.environment import environment
 from pam_opt.study.folder import claim_folder, make_folder, read_record, write_record
 from pam_opt.study.methods import METHODS, Built, Ingredients
-from pam_opt.study.parents import Parent, split_batches, train_parents
+from pam_opt.study.parents import Parent, draw_calibration, split_batches, train_parents
 from pam_opt.study.progress import Progress
 from pam_opt.study.system import System
+from pam_opt.study.units import cell_name, files_beside_record, network_path, plan_path, record_path, unit_name
 from pam_opt.tasks import Task, combination_key
 
 SCHEMA = 1
@@ -33,11 +35,13 @@ def run_study(config: StudyConfig, out: Path, *, resume: bool = False, progress:
     """Run all seeds of a study and return the paths of their ``results.json``.
 
     With one seed the results lie in `out`, with several in a folder for each. A run that was stopped loses
-    only the parent or method it was working on; `resume` goes on behind the last finished one.
+    only the parent or method it was working on; `resume` goes on behind the last finished one. A method that
+    cannot be planned for these parents is a result too, "does not apply" with the reason.
 
     Raises
     ------
     ConfigError : `out` holds another experiment, or this one without `resume`
+    PlanError : none of the methods applies
     DataError, StorageError : data that cannot be read, results that cannot be written
     """
     progress = progress or Progress()
@@ -78,13 +82,23 @@ class _SeedRun:
         statistics: list[Statistics] = []
         for width in self.config.merge.widths:
             for name in self.config.methods:
-                unit = _unit_name(name, width, self.config)
-                record = self.folder / "methods" / f"{unit}.json"
-                if not record.exists():
+                unit = unit_name(name, width, self.config)
+                if not self._is_finished(name, unit):
                     if not statistics:
                         statistics.append(self._measure(parents))
-                    self._run_method(unit, name, width, parents, statistics[0], record)
+                    self._run_method(unit, name, width, parents, statistics[0])
         return self._write_results(parents)
+
+    def _is_finished(self, method: str, unit: str) -> bool:
+        """Whether the record of a unit is there with its plan and networks; say which of these was removed."""
+        if not record_path(self.folder, unit).exists():
+            return False
+        if "does_not_apply" in read_record(record_path(self.folder, unit), cells=dict):
+            return True
+        missing = [p for p in files_beside_record(self.folder, method, unit, self.config) if not p.exists()]
+        if missing:
+            self.progress.say(f"seed {self.seed}: {missing[0]} is missing, so {unit} is run again")
+        return not missing
 
     def _measure(self, parents: Mapping[str, Parent]) -> Statistics:
         batches = self._calibration()
@@ -94,16 +108,8 @@ class _SeedRun:
             within = any(METHODS[name].needs_within for name in self.config.methods)
             return measure(modules, batches, tasks=self.tasks, within=within, progress=lambda done: update(done, total))
 
-    def _calibration(self) -> list[tuple[torch.Tensor, Mapping[str, torch.Tensor]]]:
-        """Draw the calibration samples from the training split, without augmentation."""
-        batches = split_batches(self.dataset, "train", self.tasks, 200, self.seed)
-        wanted, chosen = self.config.merge.calibration, []
-        for x, targets in batches:
-            chosen.append((x[:wanted], {name: target[:wanted] for name, target in targets.items()}))
-            wanted -= len(x)
-            if wanted <= 0:
-                break
-        return chosen
+    def _calibration(self) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+        return draw_calibration(self.config, self.dataset, self.seed)
 
     def _run_method(
         self,
@@ -112,7 +118,6 @@ class _SeedRun:
         width: float | None,
         parents: Mapping[str, Parent],
         statistics: Statistics,
-        record: Path,
     ) -> None:
         torch.manual_seed(self.seed)
         label = f"seed {self.seed}: {unit}"
@@ -125,17 +130,22 @@ class _SeedRun:
             self.config.combinations,
             self.seed,
         )
-        with self.progress.stage(f"{label}: plan and merge"):
-            built = METHODS[name].build(ingredients, width)
         for kind in ("methods", "networks", "plans"):
             make_folder(self.folder / kind)
+        try:
+            with self.progress.stage(f"{label}: plan and merge"):
+                built = METHODS[name].build(ingredients, width)
+        except (PlanError, SolverUnsuitable) as err:
+            self.progress.say(f"{label}: does not apply: {err}")
+            write_record(record_path(self.folder, unit), {"cells": {}, "does_not_apply": str(err)})
+            return
         if built.plan is not None:
-            built.plan.save(self.folder / "plans" / f"{unit}.json")
+            built.plan.save(plan_path(self.folder, unit))
         found = {
-            _cell_name(unit, epochs, self.config): self._finish(label, unit, epochs, built, parents)
+            cell_name(unit, epochs, self.config): self._finish(label, unit, epochs, built, parents)
             for epochs in self.config.fine_tune.epochs
         }
-        write_record(record, {"cells": found})
+        write_record(record_path(self.folder, unit), {"cells": found})
 
     def _finish(
         self, label: str, unit: str, epochs: float, built: Built, parents: Mapping[str, Parent]
@@ -148,13 +158,13 @@ class _SeedRun:
         steps = round(epochs * len(batches))
         if steps:
             with self.progress.stage(f"{label}: fine-tune {epochs:g} epochs") as update:
-                system.fine_tune(batches, self.tasks, steps, self.config.fine_tune, update)
+                system.fine_tune(batches, self.tasks, steps, self.config.fine_tune.options(), update)
         tuned = time.perf_counter()
         system, histories = self._prune(label, system, parents)
         seconds = {**built.seconds, "fine_tune": tuned - started, "prune": time.perf_counter() - tuned}
         for network in system.networks:
-            part = f"-{network.tasks[0]}" if len(system.networks) > 1 else ""
-            save(network, self.folder / "networks" / f"{_cell_name(unit, epochs, self.config)}{part}.safetensors")
+            task = network.tasks[0] if len(system.networks) > 1 else None
+            save(network, network_path(self.folder, cell_name(unit, epochs, self.config), task))
 
         result = self._describe(system, built.plan, seconds)
         result["within_drop"] = all(history[0].within for history in histories) if histories else None
@@ -211,10 +221,20 @@ class _SeedRun:
 
     def _write_results(self, parents: Mapping[str, Parent]) -> Path:
         methods: dict[str, Any] = {}
+        objectives: dict[str, Any] = {}
+        not_applicable: dict[str, str] = {}
         for width in self.config.merge.widths:
             for name in self.config.methods:
-                unit = _unit_name(name, width, self.config)
-                methods |= read_record(self.folder / "methods" / f"{unit}.json", cells=dict)["cells"]
+                unit = unit_name(name, width, self.config)
+                record = read_record(record_path(self.folder, unit), cells=dict)
+                methods |= record["cells"]
+                if "does_not_apply" in record:
+                    not_applicable[unit] = str(record["does_not_apply"])
+                elif METHODS[name].problem is not None:
+                    objectives[unit] = _objectives(read_record(plan_path(self.folder, unit), records=list)["records"])
+        if not methods:
+            reasons = "; ".join(f"{unit!r}: {reason}" for unit, reason in not_applicable.items())
+            raise PlanError(f"none of the study's methods applies to its parents: {reasons}")
         results = {
             "schema": SCHEMA,
             "experiment": self._experiment(),
@@ -227,18 +247,17 @@ class _SeedRun:
                 for task in self.tasks
             },
             "methods": methods,
+            "does_not_apply": not_applicable,
+            "objectives": objectives,
         }
         path = self.folder / "results.json"
         write_record(path, results)
         return path
 
 
-def _unit_name(method: str, width: float | None, config: StudyConfig) -> str:
-    return method if len(config.merge.widths) == 1 else f"{method}, width {width if width else 'all'}"
-
-
-def _cell_name(unit: str, epochs: float, config: StudyConfig) -> str:
-    return unit if len(config.fine_tune.epochs) == 1 else f"{unit}, {epochs:g} epochs"
+def _objectives(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Pick what was minimised in each layer, how it ended, and its bound."""
+    return [{key: record.get(key) for key in ("layer", "status", "value", "bound", "stepwise")} for record in records]
 
 
 def _step(step: PruneStep) -> dict[str, Any]:

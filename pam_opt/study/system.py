@@ -90,7 +90,7 @@ class System:
                     steps=config.steps,
                     warm_up=config.warm_up,
                     patience=config.patience,
-                    training=config,
+                    training=config.options(),
                     progress=_both(history.append, progress),
                 )
             )

@@ -34,6 +34,7 @@ from pam_opt_solvers.problems.lattice import all_groups, run_probabilities
 from pam_opt_solvers.registry import SolverInfo, available
 from pam_opt_solvers.representatives.curve import RepresentativesCurve, representatives_curve
 from pam_opt_solvers.solution import Run, Solution
+from pam_opt_solvers.solution_file import StoredSolution, load_solution, save_solution
 from pam_opt_solvers.solver import Solver
 
 __all__ = [
@@ -67,13 +68,16 @@ __all__ = [
     "SolverNotFound",
     "SolverUnsuitable",
     "Status",
+    "StoredSolution",
     "all_groups",
     "available",
     "column_subset_curve",
     "load_problem",
+    "load_solution",
     "network_frontier",
     "pairing_curve",
     "representatives_curve",
     "run_probabilities",
+    "save_solution",
     "solve",
 ]

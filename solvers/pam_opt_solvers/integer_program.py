@@ -62,8 +62,11 @@ class IntegerProgram:
         return ordered
 
     @cached_property
-    def row_scale(self) -> Vector:
-        """(r,) powers of two that bring the largest coefficient of each row to 0.5..1; 1 for rows of small integers."""
+    def row_exponent(self) -> NDArray[np.int64]:
+        """(r,) exponents of two that bring the largest coefficient of each row to 1..2; 0 for rows of small integers.
+
+        Not less than 1, so that a backend's absolute tolerance is within the relative one of budgets.
+        """
         from scipy.sparse import csr_array
 
         rows: Any = csr_array(abs(self.by_row))
@@ -72,8 +75,8 @@ class IntegerProgram:
         filled = np.diff(starts) > 0
         if filled.any():
             largest[filled] = np.maximum.reduceat(rows.data, starts[:-1][filled])
-        exponents = np.where(largest > 0, np.frexp(largest)[1], 0)
-        return np.where(self.small_integers, 1.0, np.ldexp(1.0, -exponents))
+        exponents = np.where(largest > 0, 1 - np.frexp(largest)[1], 0)
+        return np.where(self.small_integers, 0, exponents)
 
     @cached_property
     def small_integers(self) -> NDArray[np.bool_]:
@@ -84,13 +87,18 @@ class IntegerProgram:
 
     @cached_property
     def scaled_rows(self) -> tuple[Any, Vector, Vector]:
-        """Matrix, lower and upper row limits, each row times its ``row_scale``."""
+        """Matrix, lower and upper row limits, each row times two to its ``row_exponent``."""
         from scipy.sparse import csr_array
 
         rows = self.by_row
-        data = rows.data * np.repeat(self.row_scale, np.diff(rows.indptr))
+        data = np.ldexp(rows.data, np.repeat(self.row_exponent, np.diff(rows.indptr)))
         matrix = csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
-        return matrix, self.row_low * self.row_scale, self.row_high * self.row_scale
+        reach = abs(matrix) @ self.upper  # backends refuse huge limits, and those beyond it are none
+        with np.errstate(over="ignore"):
+            low, high = (np.ldexp(limits, self.row_exponent) for limits in (self.row_low, self.row_high))
+        low = np.where(low < -reach, -np.inf, np.minimum(low, 2 * reach + 1))
+        high = np.where(high > reach, np.inf, np.maximum(high, -2 * reach - 1))
+        return matrix, low, high
 
     def scaled(self, bits: int) -> Scaling:
         """Scale the objective by the power of two that brings its largest magnitude just below ``2**bits``."""

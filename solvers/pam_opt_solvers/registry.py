@@ -46,6 +46,7 @@ METHODS: dict[str, dict[str, str]] = {
     "cluster_plan": {
         "max_flow": "pam_opt_solvers.cluster_plan.max_flow:MaxFlow",
         "networkx": "pam_opt_solvers.cluster_plan.networkx_:Networkx",
+        "greedy": "pam_opt_solvers.cluster_plan.greedy:Greedy",
     },
     "grouping": {
         "lagrangian": "pam_opt_solvers.grouping.lagrangian:Lagrangian",
@@ -99,7 +100,7 @@ class SolverInfo:
     reason : why not, with the remedy; empty if available
     backend, version : package that solves and its installed version
     exact : whether it proves optimality
-    features : what it can take
+    features : what its problems may ask of it
     description : one line
     engines : values of its first setting, to be written ``name:engine``; empty for most
     """
@@ -206,7 +207,7 @@ def _info(name: str, kind: str) -> SolverInfo:
         backend=solver.distribution or solver.backend or "pam-opt",
         version=solver.version(),
         exact=solver.exact,
-        features=solver.features,
+        features=solver.features & PROBLEMS[kind].asks,
         description=solver.description,
         engines=next(iter(solver.settings.values()), ()),
     )

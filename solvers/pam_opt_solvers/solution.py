@@ -106,4 +106,4 @@ class Solution:
 
 def relative_gap(value: float, bound: float) -> float:
     """Return ``(value - bound) / max(|value|, 1e-300)``, at least 0."""
-    return max(0.0, (value - bound) / max(abs(value), TINY))
+    return max(0.0, (float(value) - float(bound)) / max(abs(float(value)), TINY))

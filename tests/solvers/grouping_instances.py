@@ -10,6 +10,44 @@ from pam_opt_solvers.problems.budgets import BudgetTable, JointBudget
 from pam_opt_solvers.problems.gaussian_information import GaussianInformation
 from pam_opt_solvers.problems.grouping import subsets
 
+INF = np.inf
+PAIR = subsets(2)
+COST = np.array([[0.0, 2.0, 3.0, 4.0], [0.0, 1.0, 1.0, 2.0], [5.0, 1.0, 4.0, 4.0]])
+LOSS = BudgetTable(np.array([[1.0, 1.0, 1.0]]), np.array([[1.0, 0.0, 0.0, 0.0]]), np.array([1.0]), ("lost",))
+"""One unit may be dropped: of the two that would be for free, the one that is dearer to keep."""
+
+
+def no_room() -> BudgetTable:
+    """Return budgets of eight units of which two exclude each other: every group costs one, each has room for three."""
+    rates = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
+    return BudgetTable(np.ones((3, 8)), rates, np.array([3.0, 3.0, 6.0]), ("dropped", "kept", "idle"))
+
+
+FEASIBLE = {
+    "one may be dropped": (Grouping(PAIR, COST, LOSS), 2.0),
+    "no budget": (Grouping(PAIR, COST), 1.0),
+    "nothing": (Grouping(PAIR, np.zeros((0, 4))), 0.0),
+    "no groups, no units": (Grouping(np.zeros((0, 2)), np.zeros((0, 0))), 0.0),
+    "one": (Grouping(PAIR, np.array([[3.0, 2.0, INF, 5.0]])), 2.0),
+    "one group": (Grouping(np.zeros((1, 0)), np.array([[7.0]])), 7.0),
+    "ties": (Grouping(PAIR, np.ones((4, 4))), 4.0),
+    "ties and a budget": (Grouping(PAIR, np.ones((3, 4)), LOSS), 3.0),
+    "forbidden": (Grouping(PAIR, np.where(COST == 2, INF, COST), LOSS), 2.0),
+    "forbidden to the dearer": (Grouping(PAIR, np.where(COST == 1, INF, COST), LOSS), 6.0),
+    "tiny": (Grouping(PAIR, COST * 1e-300, LOSS), 2e-300),
+    "huge": (Grouping(PAIR, COST * 1e299, LOSS), 2e299),
+}
+"""Name to problem and optimal value."""
+
+INFEASIBLE = {
+    "no group to be in": Grouping(np.zeros((0, 2)), np.zeros((2, 0))),
+    "all forbidden": Grouping(PAIR, np.array([[INF, INF, INF, INF]])),
+    "negative limit": Grouping(PAIR, COST, BudgetTable(np.ones((1, 3)), np.ones((1, 4)), np.array([-1.0]))),
+    "limit below one unit": Grouping(PAIR, COST, BudgetTable(np.ones((1, 3)), np.ones((1, 4)), np.array([0.5]))),
+    "two budgets exclude each other": Grouping(PAIR, np.arange(32.0).reshape(8, 4), no_room()),
+}
+"""Name to problem without any decision."""
+
 
 def information(rng, units, classes=2):
     """Return the Gaussian information of units whose means and covariances differ between classes."""

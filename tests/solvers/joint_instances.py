@@ -8,6 +8,34 @@ import numpy as np
 from pam_opt_solvers import JointPairing, LayerPair
 
 MOST_DECISIONS = 24
+ONES = np.ones((2, 2))
+
+
+def small(**changes):
+    """Return the problem of the docstring, changed."""
+    hidden = LayerPair(np.array([[1.0], [5.0]]), np.array([[5.0], [1.0]]), rows_space=0)
+    head = LayerPair(np.array([[2.0, 3.0]]), np.array([[3.0, 2.0]]), columns_space=0)
+    return JointPairing(**{"sizes": (2,), "layers": (hidden, head)} | changes)
+
+
+FEASIBLE = {
+    "swapped": (small(), 0.0),
+    "swapped, at a price": (small(linear=(np.array([[0.5, 7.0], [0.25, 0.0]]),)), 7.25),
+    "too dear to swap": (small(linear=(np.array([[0.5, 70.0], [0.25, 0.0]]),)), 34.5),
+    "nothing": (JointPairing((), ()), 0.0),
+    "no units": (JointPairing((0,), ()), 0.0),
+    "no inputs": (JointPairing((3, 0), (LayerPair(np.ones((3, 0)), np.ones((3, 0)), 0, 1),)), 0.0),
+    "one": (JointPairing((1,), (LayerPair(ONES[:1, :1], 2 * ONES[:1, :1], 0, 0),)), 1.0),
+    "fixed": (JointPairing((), (LayerPair(ONES, 3 * ONES),)), 16.0),
+    "no layers": (JointPairing((3,), ()), 0.0),
+    "ties": (JointPairing((3, 3), (LayerPair(np.ones((3, 3)), np.zeros((3, 3)), 0, 1),)), 9.0),
+    "all zero": (JointPairing((2, 2), (LayerPair(np.zeros((2, 2)), np.zeros((2, 2)), 0, 1),)), 0.0),
+    "tiny": (JointPairing((2,), (), (1e-300 * np.array([[1.0, 2.0], [2.0, 1.0]]),)), 2e-300),
+    "huge": (JointPairing((2,), (), (1e300 * np.array([[1.0, -1.0], [-1.0, 1.0]]),)), -2e300),
+    "tiny weights": (JointPairing((2,), (LayerPair(1e-130 * np.eye(2), 1e-130 * np.eye(2)[::-1], 0),)), 0.0),
+    "huge weights": (JointPairing((2,), (LayerPair(1e149 * np.eye(2), 1e149 * np.eye(2)[::-1], 0),)), 0.0),
+}
+"""Name to problem and optimal value; permutations always exist, so none is infeasible."""
 
 
 def draw(kind, shape, rng):

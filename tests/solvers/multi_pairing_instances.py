@@ -8,6 +8,53 @@ import numpy as np
 from pam_opt_solvers import MultiPairing
 
 INF = np.inf
+PLACES = np.array([0.0, 5.0, 5.1, 0.1, 0.2, 5.2])
+LINE = np.abs(np.subtract.outer(PLACES, PLACES))
+"""Two clusters of three on a line: the first, fourth and fifth unit, and the others; 0.4 each."""
+
+
+def blocked() -> np.ndarray:
+    """Return costs of three parents of three, of which two units need the same one: no line of the matrix shows it."""
+    cost = np.ones((9, 9))
+    for u, v in itertools.product((0, 1), (4, 5)):
+        cost[u, v] = cost[v, u] = INF
+    return cost
+
+
+def _forbidden_twins() -> np.ndarray:
+    cost = LINE.copy()
+    cost[0, 3] = cost[3, 0] = INF
+    return cost
+
+
+FEASIBLE = {
+    "twins": (MultiPairing(LINE, [2, 2, 2]), 0.8),
+    "twins, dear to be single": (MultiPairing(LINE, [2, 2, 2], np.full(6, 2.0)), 0.8),
+    "single for free": (MultiPairing(LINE, [2, 2, 2], np.zeros(6)), 0.0),
+    "unequal parents": (MultiPairing(LINE, [1, 2, 3]), 10.0),
+    "forbidden twins": (MultiPairing(_forbidden_twins(), [2, 2, 2]), 20.2),
+    "two parents": (MultiPairing(LINE, [3, 3]), 5.0),
+    "two parents, within": (MultiPairing(LINE, [3, 3], within=True), 5.0),
+    "three parents, within": (MultiPairing(LINE, [1, 1, 4], within=True), 0.8),
+    "four parents": (MultiPairing(LINE, [1, 1, 2, 2]), 15.1),
+    "nothing": (MultiPairing(np.zeros((0, 0)), [0, 0, 0]), 0.0),
+    "no units of one parent": (MultiPairing(LINE, [3, 0, 3]), 0.0),
+    "one": (MultiPairing(np.full((3, 3), 0.5), [1, 1, 1]), 1.5),
+    "one unit": (MultiPairing(np.ones((1, 1)), [1, 0, 0], np.array([3.0])), 3.0),
+    "ties": (MultiPairing(np.ones((12, 12)), [4, 4, 4]), 12.0),
+    "ties, free to merge": (MultiPairing(np.zeros((9, 9)), [3, 3, 3], np.ones(9)), 0.0),
+    "all forbidden": (MultiPairing(np.full((6, 6), INF), [2, 2, 2], np.full(6, 1.5)), 9.0),
+    "tiny": (MultiPairing(LINE * 1e-300, [2, 2, 2]), 0.8e-300),
+    "huge": (MultiPairing(LINE * 1e298, [2, 2, 2]), 0.8e298),
+}
+"""Name to problem and optimal value."""
+
+INFEASIBLE = {
+    "all forbidden": MultiPairing(np.full((6, 6), INF), [2, 2, 2]),
+    "all forbidden, two parents": MultiPairing(np.full((6, 6), INF), [3, 3]),
+    "two need the same": MultiPairing(blocked(), [3, 3, 3]),
+}
+"""Name to problem without any decision."""
 
 
 def symmetric(rng: np.random.Generator, n_units: int) -> np.ndarray:

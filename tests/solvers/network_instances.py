@@ -6,6 +6,91 @@ import numpy as np
 
 from pam_opt_solvers import ClusterPlan, NetworkPlan, all_groups, run_probabilities
 
+INF = np.inf
+
+
+def small(**changes):
+    """Return a plan of two layers; sharing 0 and 1 pairs takes 16 MACs and loses 0.5."""
+    arguments = {
+        "widths": [(2, 3), (3, 2)],
+        "loss": [np.array([0.0, 1.0, 4.0]), np.array([0.0, 0.5, 3.0])],
+        "macs": [1.0, 2.0, 1.0],
+        "inputs": 1,
+        "heads": (1, 1),
+    }
+    budget = {} if "macs_budget" in changes else {"loss_budget": 1.5}
+    return NetworkPlan.of_two_parents(**(arguments | budget | changes))
+
+
+def small_clusters(**changes):
+    """Return a plan of two layers, of two pairs and of one."""
+    arguments = {
+        "merge_loss": [[0.1, 9.0], [0.2]],
+        "edge_loss": [[[5.0, 5.0]]],
+        "macs": [1.0, 1.0, 1.0],
+        "inputs": 2,
+        "singles": [[0, 1], [1, 0]],
+        "heads": [1, 1],
+        "price": 1.0,
+    }
+    return ClusterPlan(**(arguments | changes))
+
+
+def one_layer(scale=1.0):
+    """Return the cluster plan of the docstring in other units."""
+    losses, price = [[0.1 * scale, 9.0 * scale]], scale
+    return ClusterPlan(losses, [], [1.0, 1.0], inputs=2, singles=[[0, 0]], heads=[1, 1], price=price)
+
+
+def two_layers(edge, first=0.0, second=0.0):
+    """Return one pair in each of two layers; sharing (none, first, second, both) takes 4, 11/3, 8/3, 10/3 MACs."""
+    return ClusterPlan([[first], [second]], [[[edge]]], np.ones(3), 1, np.zeros((2, 2), int), [1, 1], 1.0)
+
+
+CURVE = np.array([0.0, 1.0, 4.0])
+NO_LAYERS = np.zeros((0, 2), np.int64)
+
+FEASIBLE = {
+    "small": (small(), 16.0),
+    "within MACs": (small(macs_budget=16.0), 0.5),
+    "one": (NetworkPlan.of_two_parents([(2, 2)], [CURVE], [1.0, 1.0], 1, (1, 1), loss_budget=1.5), 5.0),
+    "nothing": (NetworkPlan.of_two_parents(NO_LAYERS, [], [2.0], 3, (1, 1), loss_budget=0.0), 8.0),
+    "one option each": (small(loss=[[0.0], [0.25]]), 68 / 3),
+    "forbidden": (small(loss=[[INF, INF, 1.0], [INF, 0.5, 3.0]]), 58 / 3),
+    "cut edges": (small(edge_loss=[[9.0, 9.0], [0.5, 0.25], [9.0, 9.0]]), 67 / 3),
+    "ties": (small(loss=[np.zeros(3), np.zeros(3)], macs=np.zeros(3)), 0.0),
+    "tiny": (small(macs=[1e-300, 2e-300, 1e-300]), 16e-300),
+    "huge": (small(macs=[1e290, 2e290, 1e290]), 16e290),
+    "tiny losses": (small(loss=[1e-300 * CURVE, [0.0, 0.5e-300, 3e-300]], loss_budget=1.5e-300), 16.0),
+    "huge losses": (small(loss=[1e290 * CURVE, [0.0, 0.5e290, 3e290]], loss_budget=1.5e290), 16.0),
+}
+"""Name to problem and optimal value of network plans."""
+
+INFEASIBLE = {
+    "all forbidden": small(loss=[[0.0, 1.0], [INF, INF]]),
+    "one option, above the budget": small(loss=[[0.0], [2.0]]),
+    "no layers, too many MACs": NetworkPlan.of_two_parents(NO_LAYERS, [], [2.0], 3, (1, 1), macs_budget=1.0),
+    "too many MACs": small(macs_budget=1.0),
+    "too much loss": small(loss=[CURVE + 1, CURVE + 1]),
+}
+"""Name to network plan that no decision satisfies."""
+
+CLUSTERS = {
+    "one layer": (one_layer(), 0.1 + 22 / 3),
+    "two layers": (two_layers(edge=5.0), 10 / 3),
+    "not submodular": (two_layers(edge=0.0), 8 / 3),
+    "edges must stay": (two_layers(edge=INF), 10 / 3),
+    "forbidden": (two_layers(edge=5.0, second=INF), 11 / 3),
+    "all forbidden": (two_layers(edge=5.0, first=INF, second=INF), 4.0),
+    "nothing": (ClusterPlan([], [], [1.0], 2, [], [1, 1], 1.0), 8 / 3),
+    "no pairs": (ClusterPlan([[]], [], [1.0, 1.0], 1, [[0, 1]], [1, 1], 1.0), 4 / 3),
+    "one": (ClusterPlan([[0.5]], [], [3.0, 0.0], 1, [[0, 0]], [0, 0], 1.0), 3.5),
+    "ties": (ClusterPlan([[0.0] * 3] * 2, [np.zeros((3, 3))], np.zeros(3), 1, [[0, 0]] * 2, [1, 1], 1.0), 0.0),
+    "tiny": (one_layer(1e-300), (0.1 + 22 / 3) * 1e-300),
+    "huge": (one_layer(1e290), (0.1 + 22 / 3) * 1e290),
+}
+"""Name to problem and optimal value of cluster plans; keeping all pairs apart is always one, so none is infeasible."""
+
 
 def two_parents(rng, **budget):
     widths = rng.integers(1, 6, (rng.integers(1, 5), 2))

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from pam_opt_solvers import Pairing
+from pam_opt_solvers import Budget, Pairing, ProblemError
 
 INF = np.inf
 SQUARE = np.array([[4.0, 1.0, 3.0], [2.0, 0.0, 5.0], [3.0, 2.0, 2.0]])
@@ -30,10 +30,21 @@ FEASIBLE = {
     "no pairs": (Pairing(SQUARE, np.ones(3), n_pairs=0), 3.0),
     "two pairs and singles": (Pairing(SQUARE, np.array([9.0, 0.0, 0.0]), n_pairs=2), 3.0),
     "free twins, dear singles": (Pairing((1 - np.eye(3)) / 3, np.full(3, 0.7), np.full(3, 0.7)), 0.0),
-    "tiny costs": (Pairing(SQUARE * 1e-300), 5e-300),
-    "huge costs": (Pairing(SQUARE * 2e299), 1e300),
+    "tiny": (Pairing(SQUARE * 1e-300), 5e-300),
+    "huge": (Pairing(SQUARE * 2e299), 1e300),
     "huge to tiny": (Pairing(np.array([[1e300, 1.0], [2.0, 1e300]])), 3.0),
     "huge singles, whole": (Pairing(SQUARE, np.full(3, 1e300), n_pairs=3), 5.0),
+    "budget": (Pairing(SQUARE, budgets=(Budget(np.eye(3)[[1, 0, 2]], 0.0, "no second twin"),)), 6.0),
+    "two budgets": (
+        Pairing(SQUARE, budgets=(Budget(np.eye(3)[[1, 0, 2]], 1.0, "twins"), Budget(SQUARE == 1, 0.5, "first"))),
+        6.0,
+    ),
+    "at most one": (Pairing(SQUARE, max_pairs=1), 0.0),
+    "at most two": (Pairing(SQUARE, np.full(3, 2.5), max_pairs=2), 4.5),
+    "forced": (Pairing(SQUARE, forced=np.array([[0, 2]])), 6.0),
+    "tied rows": (Pairing(SQUARE, n_pairs=2, tied_rows=np.array([0, -1, 0])), 3.0),
+    "tied columns": (Pairing(SQUARE, n_pairs=2, tied_columns=np.array([0, -1, 0])), 4.0),
+    "tied, free to be single": (Pairing(SQUARE - 3, np.zeros(3), tied_rows=np.array([1, 1, 1])), -4.0),
 }
 """Name to problem and optimal value."""
 
@@ -42,25 +53,26 @@ INFEASIBLE = {
     "a forbidden row": Pairing(np.array([[INF, INF], [1.0, 2.0]])),
     "two rows, one column": Pairing(np.array([[1.0, INF, INF], [1.0, INF, INF], [1.0, 1.0, 1.0]])),
     "count out of reach": Pairing(np.array([[1.0, 1.0, 1.0], [INF, INF, 1.0], [INF, INF, 1.0]]), n_pairs=3),
+    "budget": Pairing(SQUARE, budgets=(Budget(np.ones((3, 3)), 2.0, "latency"),)),
+    "negative limit": Pairing(SQUARE, np.zeros(3), budgets=(Budget(np.ones((3, 3)), -1.0, "latency"),)),
+    "tied, but not all can pair": Pairing(np.ones((3, 2)), tied_rows=np.array([0, 0, 0])),
 }
 """Name to problem without any decision."""
 
 
 def optimum(problem: Pairing) -> float:
-    """Return the optimal value by trying every decision; NaN if there is none."""
-    values = [problem.value(pairs) for pairs in _decisions(problem)]
+    """Return the optimal value by trying every set of pairs; NaN if none is a decision."""
+    values = [problem.value(pairs) for pairs in _sets_of_pairs(problem) if not problem.violations(pairs)]
     return min(values, default=math.nan)
 
 
-def _decisions(problem: Pairing):
+def _sets_of_pairs(problem: Pairing):
     rows, columns = problem.shape
     counts = range(min(rows, columns) + 1) if problem.required is None else [problem.required]
     for count in counts:
         for chosen in itertools.combinations(range(rows), count):
             for partners in itertools.permutations(range(columns), count):
-                pairs = np.array(list(zip(chosen, partners, strict=True)), np.int64).reshape(-1, 2)
-                if (problem.cost[pairs[:, 0], pairs[:, 1]] < INF).all():
-                    yield pairs
+                yield np.array(list(zip(chosen, partners, strict=True)), np.int64).reshape(-1, 2)
 
 
 def random_problem(seed: int, largest: int) -> Pairing:
@@ -77,3 +89,32 @@ def random_problem(seed: int, largest: int) -> Pairing:
     columns = rng.normal(size=shape[1]) * size if kind in (1, 2) and rng.random() < 0.7 else None
     count = int(rng.integers(min(shape) + 1)) if kind in (2, 3) and rng.random() < 0.7 else None
     return Pairing(cost, rows, columns, count)
+
+
+def random_side_problem(seed: int, largest: int = 4) -> Pairing | None:
+    """Return a problem with side constraints of any kind; ``None`` where those drawn exclude each other at once."""
+    rng = np.random.default_rng(seed)
+    rows, columns = (int(x) for x in rng.integers(0, largest + 1, 2))
+    cost = rng.integers(-3, 4, (rows, columns)).astype(float)
+    cost[rng.random((rows, columns)) < rng.choice([0.0, 0.3])] = np.inf
+    options = {}
+    if rng.random() < 0.5:
+        options["single_rows"] = rng.integers(-2, 3, rows).astype(float)
+    kind = rng.random()
+    if kind < 0.6:
+        options["n_pairs" if kind < 0.3 else "max_pairs"] = int(rng.integers(min(rows, columns) + 1))
+    if rng.random() < 0.3:
+        options["tied_rows"] = rng.integers(-1, 2, rows)
+    if rng.random() < 0.3:
+        options["tied_columns"] = rng.integers(-1, 2, columns)
+    if rng.random() < 0.7:
+        options["budgets"] = tuple(
+            Budget(rng.integers(0, 4, (rows, columns)).astype(float), float(rng.integers(0, 6)), f"b{index}")
+            for index in range(rng.integers(1, 3))
+        )
+    if rng.random() < 0.2 and rows and columns:
+        options["forced"] = np.array([[rng.integers(rows), rng.integers(columns)]])
+    try:
+        return Pairing(cost, **options)
+    except ProblemError:
+        return None  # the forced pair is forbidden, or more than may be made

@@ -7,6 +7,41 @@ import numpy as np
 from pam_opt_solvers import Quota, Representatives
 
 INF = np.inf
+LINE = np.abs(np.subtract.outer([0.0, 1.0, 10.0, 11.0, 12.0], [0.0, 1.0, 10.0, 11.0, 12.0]))
+"""Two clusters on a line: {0, 1} and {2, 3, 4}; the best two kept units cost 1 + 2."""
+
+FEASIBLE = {
+    "line": (Representatives(LINE, 2), 3.0),
+    "capacities": (Representatives(LINE, 2, capacities=[5, 5, 5, 1, 5]), 4.0),
+    "forbidden": (Representatives(LINE, 2, forbidden=[False, False, False, True, False]), 4.0),
+    "groups": (Representatives(LINE, 2, groups=[0, 0, 0, 1, 1]), 11.0),
+    "most of a class": (Representatives(LINE, 2, quotas=Quota([0, 0, 1, 2, 1], most=[1, 2, 0])), 4.0),
+    "two quotas": (
+        Representatives(LINE, 2, quotas=(Quota([0, 0, 1, 1, 1], least=[2, 0]), Quota([0, 0, 1, 1, 1]))),
+        30.0,
+    ),
+    "at most": (Representatives(LINE, 4, at_most=True), 1.0),
+    "at most, fewer are cheaper": (Representatives(LINE + 20 * np.eye(5), 4, at_most=True), 42.0),
+    "nothing": (Representatives(np.zeros((0, 0)), 0), 0.0),
+    "one": (Representatives(np.array([[2.0]]), 1), 2.0),
+    "all kept": (Representatives(LINE, 5), 0.0),
+    "ties": (Representatives(1 - np.eye(6), 2), 4.0),
+    "all zero": (Representatives(np.zeros((6, 6)), 2), 0.0),
+    "negative": (Representatives(LINE - 7, 2), -32.0),
+    "tiny": (Representatives(LINE * 1e-300, 2), 3e-300),
+    "huge": (Representatives(LINE * 1e298, 2), 3e298),
+}
+"""Name to problem and optimal value."""
+
+INFEASIBLE = {
+    "nothing kept": Representatives(LINE, 0),
+    "all forbidden": Representatives(LINE, 2, forbidden=[True] * 5),
+    "nobody stands for another": Representatives(np.where(np.eye(4, dtype=bool), 0.0, INF), 3),
+    "quota": Representatives(LINE, 3, quotas=Quota([0, 0, 1, 1, 1], least=2)),
+    "capacities": Representatives(LINE, 2, capacities=[1] * 5),
+    "three groups, two kept": Representatives(LINE, 2, groups=[0, 1, 2, 2, 2]),
+}
+"""Name to problem without any decision."""
 
 
 def best_value(problem: Representatives) -> float:

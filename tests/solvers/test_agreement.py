@@ -72,7 +72,7 @@ def test_heuristics_never_beat_the_optimum(seed):
             assert found.bound <= found.value
 
 
-@settings(max_examples=300, **QUIET)
+@settings(max_examples=150, **QUIET)
 @given(SEEDS)
 def test_permuted_rows_permute_the_pairs(seed):
     rng = np.random.default_rng(seed)
@@ -82,14 +82,3 @@ def test_permuted_rows_permute_the_pairs(seed):
         before, after = solve(Pairing(cost), name), solve(Pairing(cost[order]), name)
         back = sorted((int(order[row]), int(column)) for row, column in after.pairs)
         assert back == [tuple(pair) for pair in before.pairs.tolist()]
-
-
-@settings(max_examples=300, **QUIET)
-@given(SEEDS, st.integers(-50, 50))
-def test_a_constant_shift_keeps_the_pairs(seed, shift):
-    rng = np.random.default_rng(seed)
-    # Multiples of 2^-20 stay exact under the shift.
-    cost = rng.integers(0, 2**20, tuple(rng.integers(1, 9, 2))) / 2**20
-    for name in [*FAST, "greedy"]:
-        before, after = solve(Pairing(cost), name), solve(Pairing(cost + shift), name)
-        assert after.value == pytest.approx(before.value + shift * min(cost.shape), abs=1e-9)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from grouping_instances import best_value, information, tiny
+from grouping_instances import COST, INF, LOSS, PAIR, best_value, information, no_room, tiny
 
 from pam_opt_solvers import (
     Grouping,
@@ -24,10 +24,6 @@ from pam_opt_solvers.problems.gaussian_information import GaussianInformation
 from pam_opt_solvers.problems.grouping import subsets
 from pam_opt_solvers.problems.set_functions import SetFunction
 
-INF = np.inf
-PAIR = subsets(2)
-COST = np.array([[0.0, 2.0, 3.0, 4.0], [0.0, 1.0, 1.0, 2.0], [5.0, 1.0, 4.0, 4.0]])
-LOSS = BudgetTable(np.array([[1.0, 1.0, 1.0]]), np.array([[1.0, 0.0, 0.0, 0.0]]), np.array([1.0]), ("lost",))
 METHODS = ["lagrangian", "ratio", "greedy", "greedy:least_cost", "cuts"]
 PROGRAMS = ["math_opt", "cp_sat", "pulp", "scipy_milp"]
 
@@ -194,38 +190,10 @@ def test_known_optimum(solver):
     solution.check()
 
 
-@pytest.mark.parametrize("solver", METHODS + PROGRAMS)
-@pytest.mark.parametrize(
-    ("problem", "value"),
-    [
-        (Grouping(PAIR, np.zeros((0, 4))), 0.0),
-        (Grouping(np.zeros((0, 2)), np.zeros((0, 0))), 0.0),
-        (Grouping(PAIR, np.array([[3.0, 2.0, INF, 5.0]])), 2.0),
-        (Grouping(np.zeros((1, 0)), np.array([[7.0]])), 7.0),
-        (Grouping(PAIR, np.ones((4, 4))), 4.0),
-        (Grouping(np.zeros((0, 2)), np.zeros((2, 0))), INF),
-        (Grouping(PAIR, np.array([[INF, INF, INF, INF]])), INF),
-        (Grouping(PAIR, COST, BudgetTable(np.ones((1, 3)), np.ones((1, 4)), np.array([-1.0]))), INF),
-        (Grouping(PAIR, COST, BudgetTable(np.ones((1, 3)), np.ones((1, 4)), np.array([0.5]))), INF),
-    ],
-)
-def test_nothing_to_decide(solver, problem, value):
-    solution = solve(problem, solver)
-    if value == INF:
-        assert solution.status is Status.INFEASIBLE
-        assert solution.run.note
-    else:
-        assert solution.status is Status.OPTIMAL
-        assert solution.value == value
-
-
 @pytest.mark.parametrize("solver", ["lagrangian", "cuts", *PROGRAMS])
 def test_infeasible_budgets_are_explained(solver):
     """Every group costs one of two budgets, and neither has room for half of the units."""
-    names = ("dropped", "kept", "idle")
-    rates = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
-    table = BudgetTable(np.ones((3, 8)), rates, np.array([3.0, 3.0, 6.0]), names)
-    solution = solve(Grouping(PAIR, np.arange(32.0).reshape(8, 4), table), solver)
+    solution = solve(Grouping(PAIR, np.arange(32.0).reshape(8, 4), no_room()), solver)
     assert solution.status is Status.INFEASIBLE
     assert solution.bound == INF
     if solver in PROGRAMS:
@@ -371,21 +339,6 @@ def test_tiny_time_limits_end_in_a_sentence():
     value = solve(problem, "ratio").value
     for solver in METHODS:
         assert solve(problem, solver, time_limit=1e-6).bound <= value
-
-
-def test_invariances():
-    problem = middling(5, 30, 2)
-    order = np.random.default_rng(0).permutation(30)
-    table = problem.linear
-    shifted = Grouping(problem.groups, problem.cost + 10.0, table)
-    permuted = Grouping(
-        problem.groups, problem.cost[order], BudgetTable(table.weights[:, order], table.rates, table.limits)
-    )
-    plain = solve(problem, "scipy_milp")
-    assert plain.decision is not None
-    assert solve(shifted, "scipy_milp").value == pytest.approx(plain.value + 300.0, rel=1e-4)
-    assert solve(permuted, "scipy_milp").value == pytest.approx(plain.value, rel=1e-4)
-    assert permuted.value(plain.decision[order]) == pytest.approx(plain.value)
 
 
 # --- PAM's shape

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from joint_instances import chain, decisions, optimum, random_problem, stream
+from joint_instances import ONES, chain, decisions, optimum, random_problem, small, stream
 
 from pam_opt_solvers import (
     FIXED,
@@ -27,7 +27,6 @@ from pam_opt_solvers.problems.gilmore_lawler import pair_costs
 from pam_opt_solvers.problems.joint_program import products
 
 INF, NAN = math.inf, math.nan
-ONES = np.ones((2, 2))
 HEURISTICS = [
     "greedy",
     "coordinate_descent",
@@ -37,13 +36,6 @@ HEURISTICS = [
     "lagrangian",
 ]
 PROGRAMS = ["cp_sat", "math_opt:highs", "math_opt:scip", "pulp", "scipy_milp"]
-
-
-def small(**changes):
-    """Return the problem of the docstring, changed."""
-    hidden = LayerPair(np.array([[1.0], [5.0]]), np.array([[5.0], [1.0]]), rows_space=0)
-    head = LayerPair(np.array([[2.0, 3.0]]), np.array([[3.0, 2.0]]), columns_space=0)
-    return JointPairing(**{"sizes": (2,), "layers": (hidden, head)} | changes)
 
 
 @pytest.mark.parametrize(

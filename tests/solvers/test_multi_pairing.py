@@ -178,17 +178,6 @@ def test_star_is_blind_to_the_costs_between_others():
     assert solve(problem, "star").value > 20 > solve(problem, "column_generation").value
 
 
-@pytest.mark.parametrize("seed", range(15))
-def test_renamed_units_give_the_same_value(seed):
-    rng = np.random.default_rng(seed)
-    cost = symmetric(rng, 9)
-    order = np.concatenate([start + rng.permutation(3) for start in (0, 3, 6)])
-    single = rng.normal(size=9) if seed % 2 else None
-    first = solve(MultiPairing(cost, [3, 3, 3], single), "column_generation")
-    again = MultiPairing(cost[np.ix_(order, order)], [3, 3, 3], None if single is None else single[order])
-    assert solve(again, "column_generation").value == pytest.approx(first.value, abs=1e-6)
-
-
 def test_within_is_a_matching_in_a_general_graph():
     place = np.array([0.0, 0.1, 5.0, 9.0, 5.1, 9.1])
     cost = np.abs(place[:, None] - place)

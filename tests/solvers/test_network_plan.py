@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from network_instances import every_plan, lattice, two_parents, with_budget
+from network_instances import every_plan, lattice, small, two_parents, with_budget
 
 from pam_opt_solvers import (
     NetworkPlan,
@@ -24,18 +24,6 @@ from pam_opt_solvers.network_plan.envelope import least_lines
 INF = np.inf
 HEURISTICS = ("lagrangian", "greedy", "uniform")
 PROGRAMS = ("cp_sat", "math_opt", "scipy_milp")
-
-
-def small(**changes):
-    arguments = {
-        "widths": [(2, 3), (3, 2)],
-        "loss": [np.array([0.0, 1.0, 4.0]), np.array([0.0, 0.5, 3.0])],
-        "macs": [1.0, 2.0, 1.0],
-        "inputs": 1,
-        "heads": (1, 1),
-    }
-    budget = {} if "macs_budget" in changes else {"loss_budget": 1.5}
-    return NetworkPlan.of_two_parents(**(arguments | budget | changes))
 
 
 @pytest.mark.parametrize("n_tasks", [2, 3])

@@ -65,10 +65,10 @@ def write_report(folder: Path, out: Path) -> Report:
     planned, skipped = _plan(folder)
     make_folder(out / "figures")
     sections, figures = [], []
-    by_label = looks(sorted({record.label for record in records}))
     for board in make_boards(records):
         if board.entries:
-            pictures, paths = _draw(board, by_label, out / "figures")
+            labels = sorted({record.label for record in records if record.problem == board.problem})
+            pictures, paths = _draw(board, looks(labels), out / "figures")
             sections.append(Section(board, conclusion(board), pictures))
             figures += paths
     page = out / "report.html"

@@ -99,12 +99,14 @@ class Board:
     entries : every cell of those solvers
     absent : records of solvers that never applied or were not installed
     labels : solvers, the most often successful first, the faster of equals first
+    barred : of a part of a board: solvers that do not apply to these instances
     """
 
     problem: str
     entries: tuple[Entry, ...]
     absent: tuple[Record, ...]
     labels: tuple[str, ...]
+    barred: tuple[str, ...] = ()
 
     def of(self, label: str, **fixed: object) -> list[Entry]:
         """Return the entries of a solver whose records have the given fields."""
@@ -194,10 +196,10 @@ def profile(board: Board, label: str) -> tuple[list[float], list[float]]:
     """
     fastest: dict[tuple[object, ...], float] = defaultdict(lambda: math.inf)
     for entry in board.entries:
-        key = _instance(entry)
+        key = instance_of(entry)
         fastest[key] = min(fastest[key], _measurable(entry.target_seconds))
     ratios = sorted(
-        _measurable(entry.target_seconds) / fastest[_instance(entry)]
+        _measurable(entry.target_seconds) / fastest[instance_of(entry)]
         for entry in board.of(label)
         if math.isfinite(entry.target_seconds)
     )
@@ -205,7 +207,8 @@ def profile(board: Board, label: str) -> tuple[list[float], list[float]]:
     return ratios, [(index + 1) / count for index in range(len(ratios))]
 
 
-def _instance(entry: Entry) -> tuple[object, ...]:
+def instance_of(entry: Entry) -> tuple[object, ...]:
+    """Return what tells an entry's instance from others of its board."""
     record = entry.record
     return record.family, record.size, str(record.severity), record.seed
 

@@ -2,10 +2,12 @@
 
 import math
 import statistics
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from pam_opt.report.bench.board import SHIFT_SECONDS, TARGET, Board, Entry, mean_seconds
+from pam_opt.bench.record import Ending
+from pam_opt.report.bench.board import SHIFT_SECONDS, TARGET, Board, Entry, instance_of, mean_seconds
 
 CLEARLY = 1.2
 """Times that differ by less than this factor, both with the shift of their mean, count as equal."""
@@ -41,7 +43,7 @@ def choose(board: Board, size: int) -> Choice:
     if always:
         label = _fastest(always)
     else:
-        label = min(groups, key=lambda name: (_worst(groups[name]), mean_seconds(groups[name])))
+        label = min(groups, key=lambda name: (_missed(groups[name]), _worst(groups[name]), mean_seconds(groups[name])))
     found = groups[label]
     return Choice(size, label, mean_seconds(found), _worst(found), label in always, _proved(groups))
 
@@ -55,9 +57,44 @@ def _fastest(groups: dict[str, list[Entry]]) -> str:
 
 def conclusion(board: Board) -> str:
     """Return the paragraph on one kind of problem."""
+    return f"{board.problem}: " + " ".join(map(_verdict, variants(board)))
+
+
+def variants(board: Board) -> tuple[Board, ...]:
+    """Split a board by the solvers that do not apply, most instances first: advice must not mix what they can take."""
+    barred: dict[tuple[object, ...], frozenset[str]] = {}
+    for entry in board.entries:
+        own = {entry.record.label} if entry.record.ending is Ending.DOES_NOT_APPLY else set()
+        barred[instance_of(entry)] = barred.get(instance_of(entry), frozenset()) | own
+    counts = Counter(barred.values())
+    return tuple(
+        replace(
+            board,
+            entries=tuple(
+                entry
+                for entry in board.entries
+                if barred[instance_of(entry)] == names and entry.record.label not in names
+            ),
+            labels=tuple(label for label in board.labels if label not in names),
+            barred=tuple(label for label in board.labels if label in names),
+        )
+        for names in sorted(counts, key=lambda names: (-counts[names], sorted(names)))
+        if not names >= set(board.labels)
+    )
+
+
+def _verdict(board: Board) -> str:
     choices = [choose(board, size) for size in board.sizes]
     advice = [_advice(board, list(group)) for _, group in groupby(choices, key=lambda c: (c.label, c.always))]
-    return f"{board.problem}: " + " ".join([*advice, _proof(board, choices), *_greedy(board)])
+    return " ".join([*_where(board), *advice, _proof(board, choices), *_greedy(board)])
+
+
+def _where(board: Board) -> list[str]:
+    if not board.barred:
+        return []
+    names = ", ".join(f"'{label}'" for label in board.barred)
+    does = "does" if len(board.barred) == 1 else "do"
+    return [f"Where {names} {does} not apply ({', '.join(board.families)}):"]
 
 
 def _advice(board: Board, choices: list[Choice]) -> str:
@@ -121,6 +158,10 @@ def _most(groups: dict[str, list[Entry]]) -> int:
     return max(len(found) for found in groups.values())
 
 
+def _missed(entries: list[Entry]) -> int:
+    return sum(not entry.decided and not entry.reached for entry in entries)
+
+
 def _worst(entries: list[Entry]) -> float:
     return max(entry.loss if not entry.reached else min(entry.loss, TARGET) for entry in entries)
 
@@ -128,8 +169,7 @@ def _worst(entries: list[Entry]) -> float:
 def _proved(groups: dict[str, list[Entry]]) -> float:
     proved: dict[tuple[object, ...], bool] = {}
     for entry in (entry for found in groups.values() for entry in found):
-        record = entry.record
-        key = record.family, record.size, str(record.severity), record.seed
+        key = instance_of(entry)
         proved[key] = proved.get(key, False) or entry.proved
     return statistics.fmean(proved.values())
 

@@ -217,7 +217,11 @@ def _losses(
         name: [entry for entry in board.entries if entry.record.family == name and math.isfinite(place(entry))]
         for name in board.families
     }
-    groups = {name: found for name, found in groups.items() if len({place(entry) for entry in found}) > 1}
+    groups = {
+        name: found
+        for name, found in groups.items()
+        if len({place(entry) for entry in found if entry.decided}) > 1  # a panel without a curve says nothing
+    }
     if not groups:
         return None
     figure, axes = panels(len(groups), height=2.3)

@@ -12,7 +12,7 @@ import jinja2
 
 from pam_opt.bench.record import Ending, Record
 from pam_opt.report.bench.board import Board, Entry, mean_seconds
-from pam_opt.report.bench.conclusion import choose, percent
+from pam_opt.report.bench.conclusion import choose, percent, variants
 
 _MOST_REASONS = 12
 
@@ -103,8 +103,8 @@ def _mean_time(board: Board, entries: list[Entry], size: int) -> str:
     return digits + ("" if all(entry.decided for entry in found) else "*")
 
 
-def _best_cells(board: Board, size: int) -> str:
-    return choose(board, size).label
+def _best_cells(board: Board, size: int) -> set[str]:
+    return {choose(part, size).label for part in variants(board) if size in part.sizes}
 
 
 def _reasons(board: Board) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How the figures look: one colour, dash and marker a solver everywhere, legible in grey and when printed."""
+"""How the figures look: one colour, dash and marker a solver of a problem, legible in grey and when printed."""
 
 import textwrap
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def plain(axes: Axes) -> None:
     """Take away what carries no data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
-    axes.tick_params(colors=GREY, labelcolor="black", labelsize=8)
+    axes.tick_params(which="both", colors=GREY, labelcolor="black", labelsize=8)
     axes.grid(color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.title.set_fontsize(9)
@@ -134,7 +134,10 @@ def seconds_axis(axes: Axes, which: str = "x") -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    low, high = sorted(axis.get_data_interval())
+    few = low > 0 and high / low < 30  # then whole decades alone would leave an axis of one number
+    short = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "25" else "")
+    axis.set_minor_formatter(short if few else NullFormatter())
 
 
 def size_axis(axes: Axes, sizes: Sequence[int]) -> None:

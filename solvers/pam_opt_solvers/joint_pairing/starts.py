@@ -57,7 +57,10 @@ def typical_gap(costs: Matrix) -> float:
         return 1.0
     best = np.partition(costs, 1, axis=1)
     gap = float(np.median(best[:, 1] - best[:, 0]))
-    return gap if gap > 0 else float(costs.std())
+    if gap > 0:
+        return gap
+    size = float(np.abs(costs).max(initial=0.0))
+    return size * float((costs / size).std()) if size else 0.0  # squares of large costs overflow
 
 
 def _scaled_kernel(costs: Matrix, temperature: float) -> Matrix:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
+from pam_opt_solvers.matching import matched
 from pam_opt_solvers.multi_pairing.triples import Prices, Triples
 
 Vector = NDArray[np.float64]
@@ -140,9 +140,9 @@ class Climb:
 
 def _assign(joined: Vector, lone_a: Vector, lone_b: Vector) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     if np.isinf(lone_a).any():
-        return linear_sum_assignment(joined)
+        return matched(joined)
     gain = np.minimum(joined - lone_a[:, None] - lone_b, 0.0)
-    rows, columns = linear_sum_assignment(gain)
+    rows, columns = matched(gain)
     worth = gain[rows, columns] < 0
     return rows[worth], columns[worth]
 
@@ -158,13 +158,13 @@ def _potentials(joined: Vector, lone_a: Vector, lone_b: Vector) -> tuple[Vector,
 
 
 def _row_potentials(cost: Vector) -> tuple[Vector, Vector]:
-    rows, columns = linear_sum_assignment(cost)
-    matched = cost[rows, columns]
-    length = cost - matched[:, None]
+    rows, columns = matched(cost)
+    paired = cost[rows, columns]
+    length = cost - paired[:, None]
     v = np.zeros(cost.shape[1])
     for _ in range(len(cost)):
         nearer = np.minimum(v, (length + v[columns][:, None]).min(axis=0, initial=np.inf))
         if (nearer == v).all():
             break
         v = nearer
-    return matched - v[columns], v
+    return paired - v[columns], v

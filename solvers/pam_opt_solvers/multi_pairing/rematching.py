@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
+from pam_opt_solvers.matching import matched
 from pam_opt_solvers.multi_pairing.programs import labels_of
 from pam_opt_solvers.problems.multi_pairing import MultiPairing
 
@@ -94,7 +94,7 @@ class Rematching:
         weights = self._weights(left, right)
         if self.free:
             weights = np.minimum(weights, 0.0)
-        rows, columns = linear_sum_assignment(weights)
+        rows, columns = matched(weights)
         if self.free:
             worth = weights[rows, columns] < 0
             rows, columns = rows[worth], columns[worth]

@@ -9,6 +9,7 @@ doi:10.1109/TAES.2016.140952.
 import numpy as np
 from numpy.typing import NDArray
 
+from pam_opt_solvers.matching import matched
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.pairing.reduction import real_pairs, square_form
@@ -63,13 +64,10 @@ def assign(weights: NDArray[np.float64], required: int | None, most: int | None 
 
 
 def _assignment(weights: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    from scipy.optimize import linear_sum_assignment
-
     try:
-        rows, columns = linear_sum_assignment(weights)
+        return matched(weights)
     except ValueError as err:
         # The problem's own check has excluded the other causes (NaN, -inf).
         if "infeasible" in str(err):
             return None
         raise
-    return rows.astype(np.int64), columns.astype(np.int64)

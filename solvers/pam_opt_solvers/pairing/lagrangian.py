@@ -32,6 +32,9 @@ PATIENCE = 8
 """Steps without a better bound before the step is halved."""
 
 LEAST_STEP = 1e-3
+LARGEST_LIMIT = 1e30
+"""A limit so far above the weights is none; its product with a multiplier could overflow."""
+
 STRETCH_EVERY = 20
 STRETCHES = 12
 """Every so many steps the multipliers are stretched until the assignment is feasible, by so many halvings."""
@@ -61,9 +64,10 @@ class Lagrangian(Solver[Relaxed]):
     def _build(self, problem: Pairing, options: Options) -> Relaxed:
         rows, limits, equality = [], [], []
         for budget in problem.budgets:
-            scale = max(float(budget.weights.max(initial=0.0)), 1e-300)
-            rows.append(budget.weights / scale)
-            limits.append(budget.limit / scale)
+            weights = np.where(problem.within_budgets, budget.weights, 0.0)
+            exponent = int(np.frexp(weights.max(initial=0.0))[1])
+            rows.append(np.ldexp(weights, -exponent))
+            limits.append(min(float(np.ldexp(budget.limit, -exponent)), LARGEST_LIMIT))
             equality.append(False)
         for row in _tie_rows(problem):
             rows.append(row)
@@ -81,7 +85,7 @@ class Lagrangian(Solver[Relaxed]):
         for taken in range(STEPS):
             pairs, bound = dual.solve(multipliers)
             if pairs is None:
-                return Outcome(Status.INFEASIBLE, note="no assignment exists even without budgets and ties")
+                return Outcome(Status.INFEASIBLE, note="too few pairs keep every budget by themselves")
             stale = 0 if search.raise_bound(bound) else stale + 1
             _offer(search, problem, pairs)
             if len(model.rows) == 0:
@@ -106,6 +110,7 @@ class _Dual:
         self.problem, self.model = problem, model
         self.forced = np.zeros((0, 2), np.int64) if problem.forced is None else problem.forced
         self.weights = problem.weights
+        self.barred = ~problem.within_budgets[np.ix_(model.free_rows, model.free_columns)]
 
     def solve(self, multipliers: Vector) -> tuple[Indices | None, float]:
         """Return the cheapest pairs (None if there are none at all) and the bound that they prove."""
@@ -114,6 +119,7 @@ class _Dual:
             if multiplier:
                 priced += multiplier * row
         inner = priced[np.ix_(self.model.free_rows, self.model.free_columns)]
+        inner[self.barred] = np.inf
         required = None if self.problem.required is None else self.problem.required - len(self.forced)
         most = None if self.problem.max_pairs is None else self.problem.max_pairs - len(self.forced)
         found = assign(inner, required, most)
@@ -181,10 +187,12 @@ def _stepped(
     multipliers: Vector, violation: Vector, equality: NDArray[np.bool_], step: float, search: Search, bound: float
 ) -> Vector:
     """Take a Polyak step towards the best value known, or a guess of it."""
-    target = search.value if math.isfinite(search.value) else search.bound + 0.05 * max(abs(search.bound), 1e-12)
+    least = 1e-12 * search.problem.magnitude
+    guess = search.bound + 0.05 * max(abs(search.bound), least)
+    target = search.value if math.isfinite(search.value) else guess
     active = np.where(equality | (violation > 0) | (multipliers > 0), violation, 0.0)
     norm = float(active @ active)
     if norm == 0.0:
         return multipliers
-    moved = multipliers + step * max(target - bound, 1e-12 * max(abs(target), 1e-300)) / norm * active
+    moved = multipliers + step * max(target - bound, least) / norm * active
     return np.where(equality, moved, np.maximum(moved, 0.0))

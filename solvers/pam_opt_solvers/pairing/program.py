@@ -83,6 +83,6 @@ def _side(problem: Pairing, rows: Indices, columns: Indices) -> Iterator[_Row]:
                 signs = np.where(lines[members] == other, 1.0, -1.0)
                 yield _Row(members, signs, 0.0, 0.0, f"the tied {side} of group {label}")
     for budget in problem.budgets:
-        used = budget.weights[rows, columns]
+        used = budget.clipped[rows, columns]
         members = np.flatnonzero(used)
         yield _Row(members, used[members], -np.inf, budget.limit, f"budget {budget.name!r}")

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.errors import ProblemError
-from pam_opt_solvers.problems.checks import as_float64, extent
+from pam_opt_solvers.problems.checks import as_array, as_float64, as_real, extent
 
 TOLERANCE = 1e-6
-"""A budget holds up to this part of its limit or of its largest weight, whichever is larger: backends' own."""
+"""A budget holds up to this part of its limit: backends need it. Bounds are those of the limit as it is given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Budget:
     Parameters
     ----------
     weights : float64 >= 0, of the shape of the problem's costs
-    limit : float, finite; below 0 it cannot be met
+    limit : float, finite; below 0 it cannot be met. A millionth more counts as kept
     name : what messages call it
 
     Raises
@@ -35,23 +35,32 @@ class Budget:
 
     def __post_init__(self) -> None:
         what = f"weights of budget {self.name!r}"
-        weights = as_float64(self.weights, what, (None,) * np.ndim(self.weights))
+        given = as_array(self.weights, what)
+        weights = as_float64(given, what, (None,) * given.ndim)
         if extent(weights, what, allow_infinity=False)[0] < 0:
             where = tuple(int(i) for i in np.argwhere(weights < 0)[0])
             raise ProblemError(f"{what}: entry {where} is {weights[where]:g}; weights must be at least 0")
-        limit = as_float64([self.limit], f"limit of budget {self.name!r}", (1,))
-        extent(limit, f"limit of budget {self.name!r}", allow_infinity=False)
         object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "limit", float(limit[0]))
+        object.__setattr__(self, "limit", as_real(self.limit, f"limit of budget {self.name!r}"))
 
     @property
-    def slack(self) -> float:
-        """How far above the limit still counts as within."""
-        return TOLERANCE * max(abs(self.limit), float(self.weights.max(initial=0.0)))
+    def allowed(self) -> float:
+        """The limit with its tolerance."""
+        return self.limit + TOLERANCE * max(self.limit, 0.0)
+
+    @property
+    def single(self) -> NDArray[np.bool_]:
+        """Which choices keep the budget by themselves; no decision has any other, as weights add up."""
+        return self.weights <= self.allowed
+
+    @property
+    def clipped(self) -> NDArray[np.float64]:
+        """The weights, those that alone break the budget as twice its limit: the same budget in few digits."""
+        return np.where(self.single, self.weights, max(2 * self.limit, 0.0) or 1.0)
 
     def excess(self, used: float) -> str:
         """Say in words that a use breaks the budget; empty if it does not."""
-        broken = used > self.limit + self.slack
+        broken = used > self.allowed
         return f"budget {self.name!r} allows {self.limit:g}, the decision uses {used:g}" if broken else ""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.errors import ProblemError
-from pam_opt_solvers.problems.checks import as_float64, as_real, extent
+from pam_opt_solvers.problems.checks import as_float64, as_items, as_real, extent
 from pam_opt_solvers.problems.set_functions import SET_FUNCTIONS, SetFunction
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,8 @@ class BudgetTable:
             if low < 0:
                 raise ProblemError(_negative(getattr(self, name), name))
         extent(self.limits, "limits", allow_infinity=False)
-        self._set("names", tuple(map(str, self.names)) or tuple(f"budget {b}" for b in range(len(self))))
+        names = as_items(self.names, "names") or (f"budget {b}" for b in range(len(self)))
+        self._set("names", tuple(map(str, names)))
         if len(self.names) != len(self):
             raise ProblemError(f"there are {len(self.names)} names for {len(self)} budgets; name all of them or none")
 
@@ -164,7 +165,7 @@ def information_budgets(groups: Any, information: Any, limits: Any) -> BudgetTab
     >>> information_budgets(np.eye(2, dtype=bool), np.ones((2, 3)), limits).names
     ('task 1 in group {0}', 'task 0 in group {1}')
     """
-    served = np.asarray(groups, bool)
+    served = as_float64(groups, "groups", (None, None)) != 0
     amounts = as_float64(information, "information", (served.shape[1], None))
     bounds = as_float64(limits, "limits", served.shape)
     extent(bounds, "limits", allow_infinity=True)

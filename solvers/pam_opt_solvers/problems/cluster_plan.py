@@ -13,9 +13,8 @@ from pam_opt_solvers.cluster_plan.form import Form
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems.checks import LARGEST, as_float64, extent
+from pam_opt_solvers.problems.checks import LARGEST, as_counts, as_float64, as_items, as_real, extent
 from pam_opt_solvers.problems.features import Feature
-from pam_opt_solvers.problems.further_checks import as_counts, as_number, per_layer
 from pam_opt_solvers.problems.lattice import all_groups, run_probabilities
 from pam_opt_solvers.problems.problem import Problem
 
@@ -66,6 +65,7 @@ class ClusterPlan(Problem):
     """
 
     kind: ClassVar[str] = "cluster_plan"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.FORBIDDEN, Feature.NOT_SUBMODULAR})
 
     merge_loss: tuple[Vector, ...]
     edge_loss: tuple[Vector, ...]
@@ -78,7 +78,7 @@ class ClusterPlan(Problem):
 
     def __post_init__(self) -> None:
         for name in ("merge_loss", "edge_loss"):
-            self._set(name, per_layer(getattr(self, name), name))
+            self._set(name, as_items(getattr(self, name), name))
         merged = tuple(as_float64(x, f"merge_loss[{layer}]", (None,)) for layer, x in enumerate(self.merge_loss))
         self._set("merge_loss", merged)
         sizes = self.sizes
@@ -93,7 +93,7 @@ class ClusterPlan(Problem):
         self._set("inputs", int(as_counts([self.inputs], "inputs", (1,))[0]))
         self._set("singles", as_counts(self.singles if len(sizes) else np.zeros((0, 2)), "singles", (len(sizes), 2)))
         self._set("heads", as_counts(self.heads, "heads", (2,)))
-        self._set("price", as_number(self.price, "price"))
+        self._set("price", as_real(self.price, "price"))
         if self.weights is not None:
             self._set("weights", as_float64(self.weights, "weights", (3,)))
         self._check_ranges()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems.checks import LARGEST, as_count, as_float64, extent
+from pam_opt_solvers.problems.checks import as_count, as_float64, as_mask, as_real, extent
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.gram_spectrum import moment_tail, spectral_tails
 from pam_opt_solvers.problems.problem import Problem
@@ -72,6 +72,7 @@ class ColumnSubset(Problem):
     """
 
     kind: ClassVar[str] = "column_subset"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.QUOTAS, Feature.FORBIDDEN})
 
     gram: NDArray[np.float64]
     n_kept: int
@@ -88,7 +89,8 @@ class ColumnSubset(Problem):
         self._set("n_kept", as_count(self.n_kept, "n_kept", self.size))
         self._set("weights", _as_weights(self.weights, self.size))
         self._set("ridge", _as_ridge(self.ridge))
-        self._set("forbidden", _as_mask(self.forbidden, self.size))
+        if self.forbidden is not None:
+            self._set("forbidden", as_mask(self.forbidden, "forbidden", self.size))
         if self.quota is not None:
             _check_quota(self.quota, self.size)
         _ = self.scaled  # validates the matrix
@@ -283,21 +285,10 @@ def _as_weights(weights: Any, size: int) -> NDArray[np.float64]:
 
 
 def _as_ridge(ridge: Any) -> float:
-    number = np.asarray(ridge)
-    if number.ndim or number.dtype.kind not in "fiu" or not 0 <= number <= LARGEST:
-        raise ProblemError(f"ridge is {ridge!r}; it must be a number in 0..{LARGEST:g}")
-    return float(number)
-
-
-def _as_mask(values: Any, size: int) -> NDArray[np.bool_] | None:
-    if values is None:
-        return None
-    given = np.asarray(values)
-    if given.shape != (size,) or (size and given.dtype.kind != "b"):
-        raise ProblemError(f"forbidden must be ({size},) of True and False, not {given.dtype} of shape {given.shape}")
-    mask = given.astype(bool)
-    mask.flags.writeable = False
-    return mask
+    number = as_real(ridge, "ridge")
+    if number < 0:
+        raise ProblemError(f"ridge is {number:g}; it must be at least 0")
+    return number
 
 
 def _check_quota(quota: Any, size: int) -> None:

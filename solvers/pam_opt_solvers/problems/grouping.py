@@ -14,7 +14,7 @@ from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems import budgets
 from pam_opt_solvers.problems.budgets import BudgetTable, JointBudget
-from pam_opt_solvers.problems.checks import as_float64, extent
+from pam_opt_solvers.problems.checks import as_float64, as_instances, extent
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.problem import Problem
 
@@ -28,7 +28,7 @@ class Grouping(Problem):
 
     ``min sum_u cost[u, g_u]`` subject to ``sum_u weights[b, u] rates[b, g_u] <= limits[b]`` for every budget b of
     ``budgets`` and ``f({u : g_u in its groups}) <= limit`` for every one of ``joint``. A budget counts as kept up to
-    a millionth of its limit.
+    a millionth of its limit, for backends need that; bounds and proofs are about the limits as they are given.
 
     A decision is the index of every unit's group, (n,) int64.
 
@@ -58,6 +58,7 @@ class Grouping(Problem):
     """
 
     kind: ClassVar[str] = "grouping"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.FORBIDDEN, Feature.SET_FUNCTION})
 
     groups: Flags
     cost: Floats
@@ -73,10 +74,8 @@ class Grouping(Problem):
         if not isinstance(self.budgets, BudgetTable):
             raise ProblemError(f"budgets must be a BudgetTable, not {type(self.budgets).__name__}")
         self.budgets.check_shape(*self.shape)
-        self._set("joint", tuple(self.joint))
+        self._set("joint", as_instances(self.joint, "joint", JointBudget))
         for budget in self.joint:
-            if not isinstance(budget, JointBudget):
-                raise ProblemError(f"joint must hold JointBudget, not {type(budget).__name__}")
             budget.check_shape(*self.shape)
         self._check_names()
 
@@ -133,7 +132,11 @@ class Grouping(Problem):
         ----------
         decision : (n,) integers, the group of every unit
         """
-        array, (units, groups) = np.asarray(decision), self.shape
+        units, groups = self.shape
+        try:
+            array = np.asarray(decision)
+        except ValueError:
+            return (f"a decision must be ({units},) integers, the group of every unit",)
         if array.size == 0 and array.ndim == 1:
             array = array.astype(np.int64)
         if array.shape != (units,) or array.dtype.kind not in "iu":

@@ -1,6 +1,6 @@
 """Joint pairing: the permutations of all layers at once, because permuting a layer permutes the next one's inputs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems.checks import as_count, as_float64, extent
+from pam_opt_solvers.problems.checks import as_count, as_float64, as_items, extent
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.gilmore_lawler import gilmore_lawler_bound
 from pam_opt_solvers.problems.joint_program import joint_program
@@ -72,6 +72,7 @@ class JointPairing(Problem):
     """
 
     kind: ClassVar[str] = "joint_pairing"
+    asks: ClassVar[frozenset[Feature]] = frozenset()
 
     sizes: tuple[int, ...]
     layers: tuple[LayerPair, ...]
@@ -79,10 +80,10 @@ class JointPairing(Problem):
 
     def __post_init__(self) -> None:
         sizes = tuple(
-            as_count(size, f"sizes[{s}]", LARGEST_SPACE) for s, size in enumerate(_items(self.sizes, "sizes"))
+            as_count(size, f"sizes[{s}]", LARGEST_SPACE) for s, size in enumerate(as_items(self.sizes, "sizes"))
         )
         object.__setattr__(self, "sizes", sizes)
-        object.__setattr__(self, "layers", tuple(_items(self.layers, "layers")))
+        object.__setattr__(self, "layers", as_items(self.layers, "layers"))
         for index, layer in enumerate(self.layers):
             self._check_layer(layer, f"layers[{index}]")
         object.__setattr__(self, "linear", self._checked_linear())
@@ -97,7 +98,7 @@ class JointPairing(Problem):
                 raise ProblemError(f"{name} has {length} {side}, but its space {space} has {self.sizes[space]} units")
 
     def _checked_linear(self) -> tuple[NDArray[np.float64] | None, ...]:
-        given = (None,) * len(self.sizes) if self.linear is None else tuple(_items(self.linear, "linear"))
+        given = (None,) * len(self.sizes) if self.linear is None else as_items(self.linear, "linear")
         if len(given) != len(self.sizes):
             raise ProblemError(
                 f"linear holds {len(given)} entries for {len(self.sizes)} spaces; give None for a space without costs"
@@ -239,9 +240,3 @@ class JointPairing(Problem):
                 raise ProblemError(f"layers[{index}]: {err}") from err
         linear = tuple(arrays.get(f"linear_{space}") for space in range(len(sizes)))
         return cls(tuple(sizes.tolist()), tuple(layers), linear)
-
-
-def _items(values: Any, name: str) -> Iterable[Any]:
-    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
-        return values
-    raise ProblemError(f"{name} must be a sequence, one entry for each, not {type(values).__name__}")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pam_opt_solvers.errors import ProblemError
-from pam_opt_solvers.problems.checks import as_count, as_float64, extent
+from pam_opt_solvers.problems.checks import as_array, as_count, as_float64, extent
 
 MOST_TASKS = 12
 """Most tasks whose 2^K - 1 combinations are listed."""
@@ -68,7 +68,7 @@ def readable(groups: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def as_groups(groups: ArrayLike) -> NDArray[np.bool_]:
     """Return groups as a read-only (G, K) bool array, or say what is wrong."""
-    array = np.array(groups)
+    array = as_array(groups, "groups")
     if array.ndim != 2 or not array.size or array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
         raise ProblemError(f"groups must be (groups, tasks) of 0 and 1, not {array.dtype} of shape {array.shape}")
     members = array.astype(np.bool_)

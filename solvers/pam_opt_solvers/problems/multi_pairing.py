@@ -64,6 +64,17 @@ class MultiPairing(Problem):
     """
 
     kind: ClassVar[str] = "multi_pairing"
+    asks: ClassVar[frozenset[Feature]] = frozenset(
+        {
+            Feature.OPT_OUT,
+            Feature.FORBIDDEN,
+            Feature.RECTANGULAR,
+            Feature.WITHIN,
+            Feature.TWO_PARENTS,
+            Feature.THREE_PARENTS,
+            Feature.MANY_PARENTS,
+        }
+    )
 
     cost: Vector
     sizes: NDArray[np.int64]

@@ -13,9 +13,8 @@ from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.network_plan.costs import Layers
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems.checks import LARGEST, as_float64, extent
+from pam_opt_solvers.problems.checks import LARGEST, as_counts, as_float64, as_items, as_real, extent
 from pam_opt_solvers.problems.features import Feature
-from pam_opt_solvers.problems.further_checks import as_counts, as_number, per_layer
 from pam_opt_solvers.problems.lattice import all_groups, as_groups, readable, run_probabilities
 from pam_opt_solvers.problems.problem import Problem
 
@@ -71,6 +70,7 @@ class NetworkPlan(Problem):
     """
 
     kind: ClassVar[str] = "network_plan"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.FORBIDDEN})
 
     groups: NDArray[np.bool_]
     runs: Vector
@@ -116,7 +116,7 @@ class NetworkPlan(Problem):
             as the class; for a curve longer than the narrower parent allows
         """
         both = as_counts(widths, "widths", (None, 2))
-        groups, curves = all_groups(2), per_layer(loss, "loss")
+        groups, curves = all_groups(2), as_items(loss, "loss")
         counts = tuple(
             _two_parent_counts(layer, pair, curve)
             for layer, (pair, curve) in enumerate(zip(both, curves, strict=False))
@@ -138,7 +138,7 @@ class NetworkPlan(Problem):
         for name in ("inputs", "heads"):
             self._set(name, as_counts(getattr(self, name), name, (size,)))
         for name in ("counts", "loss"):
-            self._set(name, per_layer(getattr(self, name), name))
+            self._set(name, as_items(getattr(self, name), name))
         lengths = {"counts": len(self.counts), "loss": len(self.loss), "macs": len(self.macs) - 1}
         if len(set(lengths.values())) > 1:
             raise ProblemError(f"numbers of layers differ: {lengths}; macs has one entry more than there are layers")
@@ -165,9 +165,7 @@ class NetworkPlan(Problem):
         if (self.loss_budget is None) == (self.macs_budget is None):
             raise ProblemError("give one of loss_budget and macs_budget; the other cost is minimised")
         name = "loss_budget" if self.macs_budget is None else "macs_budget"
-        self._set(name, as_number(getattr(self, name), name))
-        if not abs(self.budget) <= LARGEST:
-            raise ProblemError(f"{name} is {self.budget}; it must be finite, and of a magnitude of at most {LARGEST:g}")
+        self._set(name, as_real(getattr(self, name), name))
         with np.errstate(over="ignore"):
             totals = {"expected MACs": self._macs_magnitudes().sum(), "loss": self._loss_magnitudes().sum()}
         for cost, total in totals.items():

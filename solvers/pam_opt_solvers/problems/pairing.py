@@ -13,7 +13,7 @@ from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
 from pam_opt_solvers.problems.budget import Budget, pack, unpack
-from pam_opt_solvers.problems.checks import as_count, as_float64, as_int64, extent
+from pam_opt_solvers.problems.checks import as_array, as_count, as_float64, as_instances, as_int64, extent
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.problem import Problem
 
@@ -63,6 +63,7 @@ class Pairing(Problem):
     """
 
     kind: ClassVar[str] = "pairing"
+    asks: ClassVar[frozenset[Feature]] = PLAIN | {Feature.AT_MOST, Feature.FORCED, Feature.TIED, Feature.BUDGETS}
 
     cost: NDArray[np.float64]
     single_rows: NDArray[np.float64] | None = None
@@ -93,9 +94,8 @@ class Pairing(Problem):
             if getattr(self, name) is not None:
                 self._set(name, as_int64(getattr(self, name), name, (length,)))
         if self.forced is not None:
-            forced = as_int64(
-                np.reshape(self.forced, (-1, 2)) if np.size(self.forced) == 0 else self.forced, "forced", (None, 2)
-            )
+            forced = as_array(self.forced, "forced")
+            forced = as_int64(forced if forced.size else np.zeros((0, 2), np.int64), "forced", (None, 2))
             self._set("forced", forced if len(forced) else None)
         if self.forced is not None:
             broken = self._broken_pairs(self.forced)
@@ -103,7 +103,7 @@ class Pairing(Problem):
                 raise ProblemError(f"forced: {'; '.join(broken)}")
             if len(self.forced) > self.most_pairs:
                 raise ProblemError(f"forced holds {len(self.forced)} pairs, but at most {self.most_pairs} can be made")
-        self._set("budgets", tuple(self.budgets))
+        self._set("budgets", as_instances(self.budgets, "budgets", Budget))
         for budget in self.budgets:
             if budget.weights.shape != self.shape:
                 raise ProblemError(f"budget {budget.name!r} has weights {budget.weights.shape}; costs are {self.shape}")
@@ -184,6 +184,11 @@ class Pairing(Problem):
         """Value of the empty decision in the reduced form: ``value = constant + sum of weights``."""
         return math.fsum(x for single in self._singles_that_matter if single is not None for x in single)
 
+    @cached_property
+    def within_budgets(self) -> NDArray[np.bool_]:
+        """``(m, n)`` bool: pairs that keep every budget by themselves."""
+        return np.logical_and.reduce([np.ones(self.shape, bool), *(budget.single for budget in self.budgets)])
+
     @property
     def ceiling(self) -> float:
         """Weights at or above this are never worth a pair: 0 with opt-outs, +inf where one may be wanted."""
@@ -218,12 +223,18 @@ class Pairing(Problem):
     def settled(self) -> Outcome | None:
         """Return the outcome where no pair is permitted, wanted or worth making."""
         nothing = np.zeros((0, 2), np.int64)
+        hopeless = [text for budget in self.budgets if (text := budget.excess(0.0))]
+        if hopeless:
+            return Outcome(Status.INFEASIBLE, note="; ".join(hopeless))
         if self.most_pairs == 0 or (self.required is None and self.weights.min() >= 0):
             broken = self.violations(nothing)
             if not broken:
                 return Outcome(Status.OPTIMAL, nothing, note="nothing to decide")
             if self.most_pairs == 0:
                 return Outcome(Status.INFEASIBLE, note="; ".join(broken))
+        negative = [budget.name for budget in self.budgets if budget.limit < 0]
+        if negative:
+            return Outcome(Status.INFEASIBLE, note=f"the limit of budget {negative[0]!r} is negative, and no use is")
         if Feature.FORBIDDEN in self.features and self.trivial_bound() == math.inf:
             return Outcome(Status.INFEASIBLE, note="too few rows or columns have a permitted pair")
         return None
@@ -252,7 +263,10 @@ class Pairing(Problem):
         ----------
         decision : (k, 2) integers, row and column of each pair
         """
-        array = np.asarray(decision if np.size(decision) else np.zeros((0, 2), np.int64))
+        try:
+            array = np.asarray(decision if np.size(decision) else np.zeros((0, 2), np.int64))
+        except ValueError:
+            return ("pairs must be (k, 2) integers, row and column of each pair",)
         if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
             return (f"pairs must be (k, 2) integers, not {array.dtype} of shape {array.shape}",)
         return (*self._broken_pairs(array), *(text for text in self._broken_side_constraints(array) if text))

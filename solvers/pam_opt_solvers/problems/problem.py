@@ -26,9 +26,11 @@ class Problem(ABC):
     Attributes
     ----------
     kind : its name, in files and in the table of solvers
+    asks : the features that problems of this kind may have
     """
 
     kind: ClassVar[str]
+    asks: ClassVar[frozenset[Feature]]
 
     @cached_property
     @abstractmethod
@@ -142,3 +144,5 @@ class Problem(ABC):
             raise ProblemError(f"{path} holds no array called {err}; it has {sorted(arrays)}") from err
         except ProblemError as err:
             raise ProblemError(f"{path}: {err}") from err
+        except Exception as err:  # arrays that are not what they claim raise nearly anything
+            raise ProblemError(f"{path} holds no {cls.kind}: {type(err).__name__}: {err}") from err

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.errors import ProblemError
+from pam_opt_solvers.problems.checks import as_array, as_int64
 
 MOST_CLASSES = 2**20
 """A label above this is a mistake, not a class."""
@@ -47,12 +48,13 @@ class Quota:
         classes = self._classes
         most = len(self.labels) if self.most is None else self.most
         for key, given in (("least", self.least), ("most", most)):
-            spread = np.full(classes, given) if np.ndim(given) == 0 else given
+            limit = as_array(given, f"{self.name} {key}")
+            spread = limit if limit.ndim else np.full(classes, limit)
             object.__setattr__(self, key, whole_numbers(spread, f"{self.name} {key}", None, at_least=classes))
 
     @property
     def _classes(self) -> int:
-        limits = [np.size(limit) for limit in (self.least, self.most) if limit is not None and np.ndim(limit)]
+        limits = [len(limit) for limit in (as_array(self.least, "least"), as_array(self.most, "most")) if limit.ndim]
         return max([int(self.labels.max(initial=-1)) + 1, *limits])
 
     def __repr__(self) -> str:
@@ -83,18 +85,11 @@ def whole_numbers(values: Any, name: str, largest: int | None, at_least: int = 0
     ----------
     at_least : shortest permitted length
     """
-    try:
-        given = np.asarray(values)
-    except ValueError as err:
-        raise ProblemError(f"{name} is no list of integers: {err}") from err
-    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise ProblemError(f"{name} must be a 1-D array of integers, not {given.dtype} of shape {given.shape}")
-    if len(given) < at_least:
-        raise ProblemError(f"{name} has {len(given)} entries; the labels need {at_least}")
+    array = as_int64(values, name, (None,))
+    if len(array) < at_least:
+        raise ProblemError(f"{name} has {len(array)} entries; the labels need {at_least}")
     top = np.iinfo(np.int64).max if largest is None else largest
-    bad = np.flatnonzero((given < 0) | (given > top))
+    bad = np.flatnonzero((array < 0) | (array > top))
     if len(bad):
-        raise ProblemError(f"{name}[{bad[0]}] is {given[bad[0]]}; it must lie in 0..{top}")
-    array = given.astype(np.int64)
-    array.flags.writeable = False
+        raise ProblemError(f"{name}[{bad[0]}] is {array[bad[0]]}; it must lie in 0..{top}")
     return array

@@ -1,7 +1,7 @@
 """Representatives: which units of a layer are kept, and which kept unit stands for each other one."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems.checks import as_count, as_float64, extent
+from pam_opt_solvers.problems.checks import as_count, as_float64, as_instances, as_mask, extent
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.problem import Problem
 from pam_opt_solvers.problems.quota import MOST_CLASSES, Quota, whole_numbers
@@ -59,6 +59,7 @@ class Representatives(Problem):
     """
 
     kind: ClassVar[str] = "representatives"
+    asks: ClassVar[frozenset[Feature]] = frozenset({Feature.CAPACITIES, Feature.QUOTAS, Feature.FORBIDDEN})
 
     cost: NDArray[np.float64]
     n_kept: int
@@ -86,7 +87,7 @@ class Representatives(Problem):
             if getattr(self, name) is not None:
                 self._set(name, self._per_unit(whole_numbers(getattr(self, name), name, largest), name))
         if self.forbidden is not None:
-            self._set("forbidden", self._per_unit(_as_mask(self.forbidden), "forbidden"))
+            self._set("forbidden", as_mask(self.forbidden, "forbidden", self.size))
         if self.importance is not None:
             self._set("importance", as_float64(self.importance, "importance", (self.size,)))
             extent(self.importance, "importance", allow_infinity=False)
@@ -316,21 +317,11 @@ class Representatives(Problem):
         )
 
 
-def _as_mask(values: Any) -> NDArray[np.bool_]:
-    given = np.asarray(values)
-    if given.ndim != 1 or (given.size and given.dtype.kind != "b"):
-        raise ProblemError(f"forbidden must be a 1-D array of True and False, not {given.dtype} of shape {given.shape}")
-    mask = given.astype(bool)
-    mask.flags.writeable = False
-    return mask
-
-
 def _as_quotas(quotas: Any, size: int) -> tuple[Quota, ...]:
     if isinstance(quotas, Quota):
         quotas = (quotas,)
-    if not isinstance(quotas, Sequence) or not all(isinstance(quota, Quota) for quota in quotas):
-        raise ProblemError(f"quotas must be a tuple of Quota, not {quotas!r}")
-    for quota in quotas:
+    found = as_instances(quotas, "quotas", Quota)
+    for quota in found:
         if len(quota.labels) != size:
             raise ProblemError(f"{quota.name} labels {len(quota.labels)} units; there are {size}")
-    return tuple(quotas)
+    return found
