@@ -12,7 +12,8 @@ from pam_opt.macs import CostTable, costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import merge, single
 from pam_opt.network import MultitaskNetwork
-from pam_opt.planning import plan
+from pam_opt.planning import frontier, plan
+from pam_opt.planning.frontier import FrontierPoint, PlanFrontier
 from pam_opt.plans import LayerPlan, Plan
 from pam_opt.pruning import PruneStep, prune
 from pam_opt.storage import load, save
@@ -23,16 +24,19 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CostTable",
+    "FrontierPoint",
     "LayerPlan",
     "MultitaskNetwork",
     "PamOptError",
     "Plan",
+    "PlanFrontier",
     "PruneStep",
     "Statistics",
     "Task",
     "TrainOptions",
     "costs",
     "evaluate",
+    "frontier",
     "load",
     "measure",
     "merge",

@@ -169,16 +169,18 @@ class Plan:
 
         All None without records. Where a record is `stepwise`, a layer was decided in steps that build on each
         other (for more than two tasks each parent is paired with the clusters of those before it): every step may
-        be optimal, but the sum of their bounds bounds nothing, so bound and gap are None.
+        be optimal, but the sum of their bounds bounds nothing, so bound and gap are None. Where a record is
+        `joint`, it is of a decision over all layers, and the summary is of it alone.
         """
-        if not self.records:
+        records = [record for record in self.records if record.get("joint", False)] or self.records
+        if not records:
             return {"name": None, "status": None, "value": None, "bound": None, "gap": None}
-        statuses = "; ".join(sorted({record["status"] for record in self.records}))
-        value, bounds = sum(record["value"] for record in self.records), [record["bound"] for record in self.records]
-        stepwise = any(record.get("stepwise", False) for record in self.records)
+        statuses = "; ".join(sorted({record["status"] for record in records}))
+        value, bounds = sum(record["value"] for record in records), [record["bound"] for record in records]
+        stepwise = any(record.get("stepwise", False) for record in records)
         bound = None if stepwise or any(b is None for b in bounds) else sum(bounds)
         return {
-            "name": self.records[0]["solver"],
+            "name": records[0]["solver"],
             "status": f"each step {statuses}" if stepwise else statuses,
             "value": value,
             "bound": bound,

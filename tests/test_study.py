@@ -77,6 +77,21 @@ def test_methods_that_keep_representatives_measure_within_the_parents(tmp_path):
         assert all(set(layer.groups) == {frozenset(plan.tasks)} for layer in plan.layers)
 
 
+def test_methods_of_the_whole_network_and_of_all_parents_at_once(tmp_path):
+    names = ["network", "network-half", "multi", "multi-within", "optimal", "half"]
+    small = config(methods=names, merge={"calibration": 100}, fine_tune={"epochs": [0]}, prune=None)
+    run_study(small, tmp_path / "out")
+    cells = methods_of(tmp_path / "out")
+    assert list(cells) == names
+    for name in names[:4]:
+        assert cells[name]["solver"]["status"] == "OPTIMAL"
+    for best, control in (("network", "optimal"), ("network-half", "half")):
+        paths = [tmp_path / "out" / "networks" / f"{name}.safetensors" for name in (best, control)]
+        macs = [pam.costs(pam.load(path)).expected for path in paths]
+        assert macs[0] <= macs[1] * (1 + 1e-9)
+        assert cells[best]["solver"]["value"] == pytest.approx(macs[0])
+
+
 def test_methods_of_joint_layers_and_groups(tmp_path):
     names = ["joint", "joint-fisher", "grouping"]
     run_study(config(methods=names, fine_tune={"epochs": [0]}, prune=None), tmp_path / "out")
@@ -104,6 +119,7 @@ def test_a_method_that_does_not_apply_is_a_result_with_its_reason(tmp_path):
         results = read_results(path)
         assert list(results["methods"]) == ["separate", "optimal"]
         assert "pairs two parents, not 3" in results["does_not_apply"]["joint"]
+        assert "is for two tasks, not 3" in results["does_not_apply"]["network"]
     write_summary([read_results(path) for path in paths], out)
     table = (out / "table.md").read_text()
     assert "joint (does not apply)" in table

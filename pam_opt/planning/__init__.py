@@ -6,35 +6,44 @@ To add a planner: write a file with a function (Request) -> (layer plans, record
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 
 from torch import nn
 
 from pam_opt.errors import PlanError
-from pam_opt.measuring import Statistics, measure
+from pam_opt.measuring import Statistics
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pair_costs import COSTS
-from pam_opt.parents import convert_parents
 from pam_opt.planning.controls import CONTROLS, LayersAndRecords
+from pam_opt.planning.frontier import frontier
 from pam_opt.planning.grouping import plan_grouping
 from pam_opt.planning.joint import plan_joint
+from pam_opt.planning.multi import plan_multi, plan_multi_within
+from pam_opt.planning.network import plan_network
 from pam_opt.planning.pairing import plan_pairing
+from pam_opt.planning.preparing import prepare
 from pam_opt.planning.representatives import plan_columns, plan_representatives
 from pam_opt.planning.request import Request
 from pam_opt.plans import Plan
-from pam_opt.tasks import CombinationWeights, Task, check_tasks, distribution
+from pam_opt.tasks import CombinationWeights, Task, check_tasks
 from pam_opt.training import Batches
+
+__all__ = ["NEED_WITHIN", "PLANNERS", "frontier", "plan"]
 
 PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
     "pairing": plan_pairing,
     "representatives": plan_representatives,
     "columns": plan_columns,
+    "network": plan_network,
+    "multi": plan_multi,
+    "multi-within": plan_multi_within,
     "joint": plan_joint,
     "grouping": plan_grouping,
     **CONTROLS,
 }
 
-NEED_WITHIN = frozenset({"representatives", "columns"})
+NEED_WITHIN = frozenset({"representatives", "columns", "multi-within"})
 """Problems that need the covariance within each parent: `measure` with ``within=True``."""
 
 DEFAULT_COSTS = {"joint": "weights"}
@@ -50,8 +59,9 @@ def plan(
     solver: str = "auto",
     share: float | Mapping[str, float] = 1.0,
     combinations: CombinationWeights | None = None,
-    problem: str = "pairing",
+    problem: str | None = None,
     loss_budget: float | None = None,
+    macs_budget: float | None = None,
     width: float | None = None,
     statistics: Statistics | None = None,
     time_limit: float | None = None,
@@ -67,64 +77,83 @@ def plan(
     tasks : one `Task` for each parent
     cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``, default ``fisher``,
         and ``joint``, default ``weights``
-    solver : a name from ``pam-opt solvers``, or ``auto``
+    solver : a name from ``pam-opt solvers``, or ``auto``; for ``network`` one of ``network_plan``, for ``multi`` one
+        of ``multi_pairing``
     share : fraction of the possible pairs that merge, for all layers or per layer name; of ``representatives``
-        and ``columns`` the fraction of the units kept for a task that all tasks share
+        and ``columns`` the fraction of the units kept for a task that all tasks share, of ``multi`` the fraction of
+        the clusters, of ``network`` without a budget the plan that it improves on
     combinations : combination -> weight, how often each is run; default: uniform over all 2^K - 1.
-        It weighs MACs against the predicted loss where `loss_budget` is given
-    problem : ``pairing``; ``representatives`` or ``columns``, which keep `width` of the units and read the others
-        from these, one from one or each from all together; ``joint``, which pairs all units of all layers at once;
-        ``grouping``, which decides the group of every unit; or a control without a solver: ``exclusive``,
-        ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply
-    loss_budget : for ``pairing``, instead of `share`: the predicted loss that all pairs together may add
-        (``cost="fisher"``); for ``grouping`` the predicted loss of all that units no longer serve
-    width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing`` and the
+        It weighs MACs against the predicted loss where there is a budget, and in ``network``
+    problem : ``pairing``, layer by layer and parent after parent; ``network``, how much every layer of two parents
+        shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within
+        either of two parents too; ``joint``, which pairs all units of all layers of two parents at once;
+        ``representatives`` or ``columns``, which keep `width` of the units and read the others from these, one from
+        one or each from all together; ``grouping``, which decides the group of every unit; or a control without a
+        solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
+        Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named
+        nor a width given, and its record says so; otherwise ``pairing``
+    loss_budget : for ``network`` the predicted loss that a plan may add, met up to 1e-6 of it; for ``pairing``,
+        instead of `share`, what all pairs together may add (``cost="fisher"``); for ``grouping`` the predicted loss
+        of all that units no longer serve
+    macs_budget : for ``network``: the E[C] of the merged network, met up to 1e-6 of it, within which the predicted
+        loss is least
+    width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing``, ``multi`` and the
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
         reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
-        are computed, see `pam_opt.planning.grouping`
-    statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives`` and ``columns``
-    time_limit : seconds for each problem handed to a solver
+        are computed, see `pam_opt.planning.grouping`. Not for ``network`` and ``multi-within``
+    statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
+        ``multi-within``
+    time_limit : seconds for each problem handed to a solver; for ``multi`` 60 where none is given,
+        in layers of more than 32 units
 
     Raises
     ------
-    PlanError : options out of range; a layer that would share what it cannot read
+    PlanError : options out of range; a layer that would share what it cannot read; a budget that no plan meets
     UnsupportedModel, DataError, TaskError : see `pam_opt.measure`
     SolverNotFound, SolverUnsuitable, SolverFailed : see `pam_opt_solvers.solve`
     """
     tasks = check_tasks(tasks, parents)
+    chosen = ""
+    if problem is None:
+        network = _network_is_default(len(tasks), solver, loss_budget, macs_budget, width)
+        problem = "network" if network else "pairing"
+        chosen = "problem: network, the default for two tasks with a budget" if network else ""
     if problem not in PLANNERS:
         raise PlanError(f"problem={problem!r} is unknown; choose from {sorted(PLANNERS)}")
     cost = DEFAULT_COSTS.get(problem, "fisher") if cost is None else cost
+    _check_budgets(loss_budget, macs_budget, cost, problem)
+    _check_fraction("width", width)
     if cost not in COSTS:
         raise PlanError(f"cost={cost!r} is unknown; choose from {sorted(COSTS)}")
-    _check_loss_budget(loss_budget, cost)
-    _check_fraction("width", width)
-    probabilities = distribution((task.name for task in tasks), combinations)
-    ordered = {task.name: parents[task.name] for task in tasks}
-    converted = convert_parents(ordered)
-    shares = _shares(share, next(iter(converted.values())))
-    if statistics is None:
-        if calibration is None:
-            raise PlanError("plan needs calibration batches, or statistics= of an earlier measure()")
-        statistics = measure(ordered, calibration, tasks=tasks, within=problem in NEED_WITHIN)
-    _check_statistics(statistics, converted)
-    request = Request(
-        converted,
-        statistics,
-        probabilities,
-        cost,
-        solver,
-        shares,
-        loss_budget,
-        width,
-        time_limit,
-        seed,
-        threads,
+    given = prepare(parents, calibration, tasks, combinations, statistics, within=problem in NEED_WITHIN)
+    request = replace(
+        given,
+        shares=_shares(share, next(iter(given.parents.values()))),
+        cost=cost,
+        solver=solver,
+        loss_budget=loss_budget,
+        macs_budget=macs_budget,
+        width=width,
+        time_limit=time_limit,
+        seed=seed,
+        threads=threads,
+        chosen=chosen,
     )
     started = time.perf_counter()
     layers, records = PLANNERS[problem](request)
-    seconds = {"measure": statistics.seconds, "solve": time.perf_counter() - started}
-    return Plan(request.tasks, tuple(layers), statistics.input_shape, tuple(records), seconds)
+    seconds = {"measure": request.statistics.seconds, "solve": time.perf_counter() - started}
+    return Plan(request.tasks, tuple(layers), request.statistics.input_shape, tuple(records), seconds)
+
+
+def _network_is_default(
+    n_tasks: int, solver: str, loss_budget: float | None, macs_budget: float | None, width: float | None
+) -> bool:
+    """Whether a plan for which no problem is named is one of the whole network.
+
+    A named solver or a width says how layers are paired, as was always so with a loss budget.
+    """
+    budgeted = loss_budget is not None and solver == "auto" and width is None
+    return n_tasks == 2 and (budgeted or macs_budget is not None)
 
 
 def _shares(share: float | Mapping[str, float], parent: MultitaskNetwork) -> dict[str, float]:
@@ -141,31 +170,20 @@ def _shares(share: float | Mapping[str, float], parent: MultitaskNetwork) -> dic
     return shares
 
 
-def _check_loss_budget(budget: float | None, cost: str) -> None:
-    if budget is None:
-        return
-    if cost != "fisher":
+def _check_budgets(loss_budget: float | None, macs_budget: float | None, cost: str, problem: str) -> None:
+    if loss_budget is not None and macs_budget is not None:
+        raise PlanError("give one of loss_budget= and macs_budget=; a plan keeps one and makes the most of the other")
+    if macs_budget is not None and problem != "network":
+        raise PlanError(
+            f"macs_budget= is for problem='network' and two tasks, not {problem!r}; give a share or a width"
+        )
+    if loss_budget is not None and cost != "fisher":
         raise PlanError(f"loss_budget= is in units of the loss and needs cost='fisher', not {cost!r}")
-    if math.isnan(budget) or budget < 0:
-        raise PlanError(f"loss_budget {budget} is no amount of loss; it must be >= 0")
+    for name, budget, what in (("loss_budget", loss_budget, "loss"), ("macs_budget", macs_budget, "MACs")):
+        if budget is not None and (not isinstance(budget, Real) or math.isnan(budget) or budget < 0):
+            raise PlanError(f"{name} {budget!r} is no amount of {what}; it must be >= 0")
 
 
 def _check_fraction(name: str, value: float | None) -> None:
     if value is not None and not (isinstance(value, Real) and 0.0 < value < math.inf):
         raise PlanError(f"{name} {value!r} must be above 0")
-
-
-def _check_statistics(statistics: Statistics, parents: Mapping[str, MultitaskNetwork]) -> None:
-    """Refuse statistics of other parents: other tasks, depth or widths; those of further parents may be there."""
-    measured = [
-        {task: len(layer.units[task].mean) for task in parents if task in layer.units} for layer in statistics.layers
-    ]
-    depth = len(next(iter(parents.values())).structure.layers) - 1
-    given = [
-        {task: sum(parent.structure.widths[index].values()) for task, parent in parents.items()}
-        for index in range(depth)
-    ]
-    if measured != given:
-        raise PlanError(
-            f"statistics= are of other parents: units per layer {measured}, the parents have {given}; measure these"
-        )

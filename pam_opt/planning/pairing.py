@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from pam_opt.errors import PlanError
-from pam_opt.folding import fold
 from pam_opt.macs import run_probability
-from pam_opt.merging.weights import Mix, mixed_weights
 from pam_opt.pair_costs import COSTS
 from pam_opt.planning.clusters import Clusters
 from pam_opt.planning.controls import LayersAndRecords, most_important, own_groups
+from pam_opt.planning.incoming import incoming_weights
+from pam_opt.planning.readable import nothing_to_read
 from pam_opt.planning.request import Request
-from pam_opt.plans import LayerPlan, place_members
+from pam_opt.plans import LayerPlan
 from pam_opt_solvers import Pairing, Solution, solve
 
 _BISECTIONS = 24
@@ -73,9 +73,10 @@ class _Pairer:
         request, layer = self.request, self.request.statistics.layers[index]
         first, *others = request.tasks
         clusters = Clusters.of_parent(layer, request.tasks, first)
+        incoming = incoming_weights(request, self.layers)
         for task in others:
             other = Clusters.of_parent(layer, request.tasks, task)
-            statistics = clusters.pair_statistics(other, task, lambda m, s: self._incoming(index, m, s))
+            statistics = clusters.pair_statistics(other, task, incoming)
             cost = COSTS[request.cost](statistics)
             self._forbid_unreadable(index, clusters, other, cost)
             solution = self._solve(cost, index, task)
@@ -98,10 +99,7 @@ class _Pairer:
         if self.price is None:
             wanted = round(request.shares[name] * min(cost.shape))
             if wanted and np.isfinite(cost).sum() == 0:
-                raise PlanError(
-                    f"layer {name!r}: share {request.shares[name]} asks for shared units, but the layer before shares "
-                    "none that they could read; share units there or set this layer's share to 0"
-                )
+                raise nothing_to_read(name, request.shares[name])
             problem = Pairing(cost, n_pairs=wanted)
         else:
             single = np.full(max(cost.shape), self.price * saved / 2)
@@ -132,15 +130,6 @@ class _Pairer:
     def _both(self, one: str, two: str) -> float:
         pi = [run_probability(frozenset(group), self.request.probabilities) for group in ([one], [two], [one, two])]
         return pi[0] + pi[1] - pi[2]
-
-    def _incoming(self, index: int, members: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Return incoming weights with bias on the inputs as merged so far, (clusters, values)."""
-        parents = self.request.parents
-        layer = next(iter(parents.values())).structure.layers[index]
-        folded = [fold(parent.block(index, frozenset({task})), layer) for task, parent in parents.items()]
-        mix = Mix(*place_members(members, shares, self.request.units(index)), len(members))
-        mixed = mixed_weights(folded, mix, Mix.of(self.layers[-1]) if index else None)
-        return np.concatenate([mixed.weight.flatten(1).numpy(), mixed.bias[:, None].numpy()], axis=1)
 
 
 def _record(

@@ -1,7 +1,7 @@
 """What a plan is asked for: parents, statistics and options, in one place for all planners."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pam_opt.macs import output_positions
@@ -19,19 +19,22 @@ class Request:
     parents : task -> network of one task, in the order of the tasks
     shares : layer name -> fraction of the possible pairs that merge, or of the kept units that are shared
     width : units kept per layer as a fraction of the widest parent's; None keeps all
+    chosen : why this problem was chosen where the user named none; goes into the records
     """
 
     parents: Mapping[str, MultitaskNetwork]
     statistics: Statistics
     probabilities: Mapping[Group, float]
-    cost: str
-    solver: str
-    shares: Mapping[str, float]
-    loss_budget: float | None
-    width: float | None
-    time_limit: float | None
-    seed: int
-    threads: int
+    cost: str = "fisher"
+    solver: str = "auto"
+    shares: Mapping[str, float] = field(default_factory=dict)
+    loss_budget: float | None = None
+    macs_budget: float | None = None
+    width: float | None = None
+    time_limit: float | None = None
+    seed: int = 0
+    threads: int = 1
+    chosen: str = ""
 
     @property
     def tasks(self) -> tuple[str, ...]:
