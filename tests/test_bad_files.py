@@ -317,7 +317,7 @@ def test_a_zip_that_climbs_out_is_refused(tmp_path, name):
         ({"tasks": [{"name": "a", "klasses": [0]}]}, ["unknown key 'tasks.0.klasses'"]),
         ({"parents": {"epochs": "many"}}, ["parents.epochs", "integer"]),
         ({"parents": {"epochs": 0}}, ["parents.epochs", "greater than 0"]),
-        ({"parents": {"learning_rate": float("nan")}}, ["parents.learning_rate", "greater than 0"]),
+        ({"parents": {"learning_rate": float("nan")}}, ["parents.learning_rate", "finite"]),
         ({"parents": {"optimiser": "magic"}}, ["parents.optimiser", "'adam' or 'sgd'"]),
         ({"prune": {"max_drop": -0.1}}, ["prune.max_drop", "greater than or equal to 0"]),
         ({"data": {"validation": 1.0}}, ["data.validation", "less than 1"]),

@@ -305,7 +305,7 @@ def test_a_study_keeps_what_every_layer_cost(tmp_path):
     small = parse_config(study(methods=list(METHODS), **changes))
     (path,) = run_study(small, tmp_path / "out")
     held = strict_json(path)
-    assert set(held["objectives"]) == {setting.method + f", width {setting.width}" for setting in settings(held)}
+    assert set(held["objectives"]) == {setting.method + f", width {setting.width}" for setting in settings([held])}
     for loss in heuristic_losses([held]):
         assert all(value >= -1e-9 for value in loss.layers)
         assert loss.gaps[0] is not None
