@@ -112,7 +112,7 @@ THREE = [
 
 
 def test_a_method_that_does_not_apply_is_a_result_with_its_reason(tmp_path):
-    out, names = tmp_path / "out", ["separate", "joint", "optimal"]
+    out, names = tmp_path / "out", ["separate", "joint", "network", "optimal"]
     settings = config(methods=names, tasks=THREE, prune=None, seeds=[0, 1])
     paths = run_study(settings, out)
     for path in paths:
