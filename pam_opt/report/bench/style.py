@@ -17,7 +17,7 @@ GREY = "#6b6b6b"
 PAGE_WIDTH = 7.2
 """Inches: the text width of a page."""
 
-_PAGE_LETTERS = 118
+_PAGE_LETTERS = 106
 
 LEAST_PERCENT = 0.01
 """Below this, axes of losses are linear."""
