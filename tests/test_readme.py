@@ -85,3 +85,10 @@ def test_figures_of_the_readme_are_there():
 def test_commands_of_the_readme_name_studies_that_are_there():
     for path in re.findall(r"pam-opt (?:run|bench) (benchmarks/\S+\.yaml)", README.read_text(encoding="utf8")):
         assert (README.parent / path).is_file(), path
+
+
+def test_advice_on_solvers_is_that_of_the_kept_report():
+    kept = (README.parent / "benchmarks/results/quick/conclusion.md").read_text(encoding="utf8").splitlines()
+    quoted = re.findall(r"^> (.*)$", README.read_text(encoding="utf8"), flags=re.MULTILINE)
+    assert len(quoted) == 3
+    assert set(quoted) <= set(kept)

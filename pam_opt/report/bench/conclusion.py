@@ -49,10 +49,11 @@ def choose(board: Board, size: int) -> Choice:
 
 
 def _fastest(groups: dict[str, list[Entry]]) -> str:
-    """Return the fastest; of those that are not clearly slower, the first: the faster one over all sizes."""
+    """Return the fastest; of those that are not clearly slower, what proves most, then what is faster over all."""
     whole = {label: found for label, found in groups.items() if len(found) == _most(groups)}
     seconds = {label: mean_seconds(found) + SHIFT_SECONDS for label, found in whole.items()}
-    return next(label for label in whole if seconds[label] <= CLEARLY * min(seconds.values()))
+    close = [label for label in whole if seconds[label] <= CLEARLY * min(seconds.values())]
+    return max(close, key=lambda label: sum(entry.proved for entry in whole[label]))  # the first of several
 
 
 def conclusion(board: Board) -> str:
@@ -104,8 +105,8 @@ def _advice(board: Board, choices: list[Choice]) -> str:
     where = f"for sizes {sizes}" if first is not last else f"for size {sizes}"
     if first.always:
         return (
-            f"Use '{first.label}' {where} ({times}): always within {100 * TARGET:g} % of the best known value, and no "
-            "solver that is so too is clearly faster."
+            f"Use '{first.label}' {where} ({times}): always within {100 * TARGET:g} % of the best known value, and none "
+            "that is as good is clearly faster."
         )
     worst = max(choice.worst for choice in choices)
     words = f"loses at most {percent(worst)}" if math.isfinite(worst) else "finds nothing on some instances"
