@@ -105,8 +105,8 @@ def _advice(board: Board, choices: list[Choice]) -> str:
     where = f"for sizes {sizes}" if first is not last else f"for size {sizes}"
     if first.always:
         return (
-            f"Use '{first.label}' {where} ({times}): always within {100 * TARGET:g} % of the best known value, and none "
-            "that is as good is clearly faster."
+            f"Use '{first.label}' {where} ({times}): always within {100 * TARGET:g} % of the best known value, and "
+            "none that is as good is clearly faster."
         )
     worst = max(choice.worst for choice in choices)
     words = f"loses at most {percent(worst)}" if math.isfinite(worst) else "finds nothing on some instances"
