@@ -1,5 +1,10 @@
 """What all tests share: one thread, one seed."""
 
+import os
+
+# Before numpy and torch load: on matrices as small as these, threads only get into each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 
