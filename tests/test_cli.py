@@ -20,21 +20,6 @@ from pam_opt_solvers import available
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """Run ``pam-opt`` in this process: arguments in, (exit code, standard output, standard error) out."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pam-opt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
 def refused(command):
     """Run ``pam-opt`` and expect exit code 1 and an error of the given class whose text has all the parts."""
 

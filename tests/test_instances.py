@@ -1,14 +1,12 @@
 """Instance families, real instances, their file format as documented, and exporting them from an experiment."""
 
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from pam_opt import cli
 from pam_opt.bench import read_bench_config
 from pam_opt.bench.cells import expand
 from pam_opt.errors import ConfigError
@@ -141,21 +139,6 @@ def test_the_real_instances_are_small_and_of_two_data_sets():
 
 
 # ----------------------------------------------------------------------------------------------- list and export
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run ``pam-opt`` in this process: arguments in, (exit code, standard output, standard error) out."""
-    monkeypatch.setenv("COLUMNS", "250")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pam-opt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 STUDY = {

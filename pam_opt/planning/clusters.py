@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pam_opt.errors import PlanError
 from pam_opt.measuring import LayerStatistics
-from pam_opt.pair_costs import PairStatistics, Side
+from pam_opt.pair_costs import COSTS, PairStatistics, Side
 from pam_opt.plans import LayerPlan
 from pam_opt.tasks import Group
 
@@ -102,3 +103,21 @@ class Clusters:
                     covariance = self.layer.cross(s, t)[self.members[rows, a], self.members[rows, b]]
                     variance[rows] += 2 * shares[rows, a] * shares[rows, b] * covariance
         return np.maximum(variance, 0.0)
+
+
+def no_weights(members: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Refuse to give incoming weights, to costs that are taken from activations."""
+    raise PlanError("this cost reads incoming weights, which are not at hand here; use a cost of activations")
+
+
+def unit_costs(
+    cost: str, layer: LayerStatistics, tasks: Sequence[str], one: str, two: str, incoming: Incoming = no_weights
+) -> np.ndarray:
+    """Return what merging each unit of parent `one` with each of parent `two` costs, (m, n).
+
+    Raises
+    ------
+    PlanError : a cost of weights, without `incoming`
+    """
+    first, second = (Clusters.of_parent(layer, tasks, task) for task in (one, two))
+    return COSTS[cost](first.pair_statistics(second, two, incoming))

@@ -8,8 +8,7 @@ import numpy as np
 from pam_opt.errors import PlanError
 from pam_opt.folding import fold
 from pam_opt.network import MultitaskNetwork
-from pam_opt.pair_costs import COSTS
-from pam_opt.planning.clusters import Clusters
+from pam_opt.planning.clusters import Clusters, unit_costs
 from pam_opt.planning.controls import LayersAndRecords, most_important, own_groups
 from pam_opt.planning.request import Request
 from pam_opt_solvers import FIXED, JointPairing, LayerPair, Solution, solve
@@ -103,8 +102,6 @@ def _folded(parents: Mapping[str, MultitaskNetwork], task: str, index: int) -> t
 def _activation_cost(request: Request, index: int) -> np.ndarray:
     """Return the request's pair cost of a layer's units, (n, n)."""
     layer, (first, second) = request.statistics.layers[index], request.tasks
-    clusters = Clusters.of_parent(layer, request.tasks, first)
-    other = Clusters.of_parent(layer, request.tasks, second)
 
     def no_weights(members: np.ndarray, shares: np.ndarray) -> np.ndarray:
         raise PlanError(
@@ -112,7 +109,7 @@ def _activation_cost(request: Request, index: int) -> np.ndarray:
             "activations"
         )
 
-    return COSTS[request.cost](clusters.pair_statistics(other, second, no_weights))
+    return unit_costs(request.cost, layer, request.tasks, first, second, no_weights)
 
 
 def _scale(request: Request, index: int, cost: np.ndarray) -> float:

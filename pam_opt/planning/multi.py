@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from pam_opt.errors import PlanError
-from pam_opt.pair_costs import COSTS
-from pam_opt.planning.clusters import Clusters, Incoming
+from pam_opt.planning.clusters import Clusters, Incoming, unit_costs
 from pam_opt.planning.controls import LayersAndRecords, most_important, own_groups
 from pam_opt.planning.incoming import incoming_weights
 from pam_opt.planning.readable import nothing_to_read
@@ -149,8 +148,7 @@ class _Layer:
     def _block(self, one: str, two: str, incoming: Incoming) -> np.ndarray:
         if one == two and not self.within:
             return np.zeros((len(self.statistics.units[one].mean),) * 2)
-        sides = [Clusters.of_parent(self.statistics, self.request.tasks, task) for task in (one, two)]
-        return COSTS[self.request.cost](sides[0].pair_statistics(sides[1], two, incoming))
+        return unit_costs(self.request.cost, self.statistics, self.request.tasks, one, two, incoming)
 
     def _cluster_costs(self, labels: np.ndarray) -> np.ndarray:
         """Sum the costs of the pairs in every cluster, (clusters,)."""

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from pam_opt.errors import PlanError
-from pam_opt.pair_costs import COSTS
-from pam_opt.planning.clusters import Clusters
+from pam_opt.planning.clusters import Clusters, unit_costs
 from pam_opt.planning.controls import own_groups
 from pam_opt.planning.readable import nothing_to_read
 from pam_opt.planning.request import Request
@@ -172,13 +171,8 @@ def _check(request: Request) -> None:
 
 
 def _costs(request: Request) -> list[np.ndarray]:
-    tasks = request.tasks
-    sides = [[Clusters.of_parent(layer, tasks, task) for task in tasks] for layer in request.statistics.layers]
-    return [COSTS[request.cost](one.pair_statistics(two, tasks[1], _unused)) for one, two in sides]
-
-
-def _unused(members: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    raise NotImplementedError("the Fisher cost reads no weights")
+    one, two = request.tasks
+    return [unit_costs(request.cost, layer, request.tasks, one, two) for layer in request.statistics.layers]
 
 
 def _edge_loss(request: Request) -> np.ndarray:

@@ -11,8 +11,7 @@ import numpy as np
 from pam_opt.data import Dataset, load
 from pam_opt.errors import ConfigError
 from pam_opt.measuring import LayerStatistics, Statistics, measure
-from pam_opt.pair_costs import COSTS
-from pam_opt.planning.clusters import Clusters
+from pam_opt.planning.clusters import unit_costs
 from pam_opt.representation import Pool
 from pam_opt.study.config import StudyConfig, parse_config
 from pam_opt.study.folder import make_folder, read_record
@@ -34,8 +33,7 @@ class _Layer:
 
     def cost(self, first: str, second: str) -> np.ndarray:
         """Return the Fisher cost of merging units of two parents, (m, n), in units of the loss."""
-        sides = [Clusters.of_parent(self.statistics, self.tasks, task) for task in (first, second)]
-        return COSTS["fisher"](sides[0].pair_statistics(sides[1], second, _no_weights))
+        return unit_costs("fisher", self.statistics, self.tasks, first, second)
 
     def sizes(self) -> list[int]:
         """Return the units of every parent."""
@@ -45,10 +43,6 @@ class _Layer:
         """Return name and number of the units to keep at every width."""
         for width in self.widths:
             yield f"width{width:g}", min(sum(self.sizes()), max(1, round(width * max(self.sizes()))))
-
-
-def _no_weights(members: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    raise NotImplementedError("the Fisher cost reads no weights")
 
 
 def _pairings(layer: _Layer) -> Named:

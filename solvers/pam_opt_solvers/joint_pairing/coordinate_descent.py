@@ -8,17 +8,18 @@ whose one space meets only spaces that are as unknown as itself, it mostly ends 
 symmetries", ICLR 2023, arXiv:2209.04836.
 """
 
+from collections.abc import Callable
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pam_opt_solvers.joint_pairing.descent import descend
 from pam_opt_solvers.joint_pairing.matching import Matching
+from pam_opt_solvers.joint_pairing.restarts import restarted
 from pam_opt_solvers.joint_pairing.starts import random_start, signature_start
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome
 from pam_opt_solvers.problems.joint_pairing import JointPairing
-from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
 
 
@@ -38,14 +39,9 @@ class CoordinateDescent(Solver[Matching]):
         return Matching(problem)
 
     def _run(self, model: Matching, problem: JointPairing, options: Options) -> Outcome:
-        search = Search(problem, options.time_limit)
-        search.offer(problem.join(model.start()))
-        search.raise_bound(problem.trivial_bound())
-        generator = np.random.default_rng(options.seed)
-        for attempt in range(int(options.settings["starts"])):
-            if search.over:
-                break
-            by_signatures = attempt == 0 and options.settings["start"] == "signatures"
-            start = signature_start(problem) if by_signatures else random_start(problem.sizes, generator)
-            search.offer(problem.join(descend(model, start, generator, lambda: search.out_of_time)))
-        return search.outcome()
+        def start(attempt: int, generator: np.random.Generator, stop: Callable[[], bool]) -> list[NDArray[np.int64]]:
+            if attempt == 0 and options.settings["start"] == "signatures":
+                return signature_start(problem)
+            return random_start(problem.sizes, generator)
+
+        return restarted(model, problem, options, start)

@@ -22,14 +22,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from pam_opt_solvers.joint_pairing.descent import descend
 from pam_opt_solvers.joint_pairing.matching import Matching, best_assignment
+from pam_opt_solvers.joint_pairing.restarts import restarted
 from pam_opt_solvers.joint_pairing.starts import soft_start, typical_gap
 from pam_opt_solvers.options import Options
 from pam_opt_solvers.outcome import Outcome
 from pam_opt_solvers.problems.gilmore_lawler import pair_costs
 from pam_opt_solvers.problems.joint_pairing import JointPairing
-from pam_opt_solvers.search import Search
 from pam_opt_solvers.solver import Solver
 
 Matrix = NDArray[np.float64]
@@ -64,18 +63,14 @@ class FrankWolfe(Solver[Matching]):
         return Matching(problem)
 
     def _run(self, model: Matching, problem: JointPairing, options: Options) -> Outcome:
-        search = Search(problem, options.time_limit)
-        search.offer(problem.join(model.start()))
-        search.raise_bound(problem.trivial_bound())
-        generator = np.random.default_rng(options.seed)
-        costs = pair_costs(problem)
-        for attempt in range(int(options.settings["starts"])):
-            if search.over:
-                break
-            start = _start(costs, attempt, options.settings["start"], generator)
-            found = climb(model, start, lambda: search.out_of_time)
-            search.offer(problem.join(descend(model, found, generator, lambda: search.out_of_time)))
-        return search.outcome()
+        costs: list[list[Matrix]] = []  # dear, and not needed where time is up or nothing is left to decide
+
+        def start(attempt: int, generator: np.random.Generator, stop: Callable[[], bool]) -> list[Permutation]:
+            if not costs:
+                costs.append(pair_costs(problem))
+            return climb(model, _start(costs[0], attempt, options.settings["start"], generator), stop)
+
+        return restarted(model, problem, options, start)
 
 
 def climb(matching: Matching, weights: list[Matrix], stop: Callable[[], bool]) -> list[Permutation]:

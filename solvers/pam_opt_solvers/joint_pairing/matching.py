@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pam_opt_solvers.matching import matched
 from pam_opt_solvers.problems.joint_pairing import JointPairing
 from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
 
@@ -136,9 +137,7 @@ class Matching:
 
 def best_assignment(worth: Matrix) -> Permutation:
     """Return the permutation of greatest total worth."""
-    from scipy.optimize import linear_sum_assignment
-
-    return linear_sum_assignment(worth, maximize=True)[1].astype(np.int64)
+    return matched(-worth)[1]
 
 
 def _sides(layer: LayerPair, exponent: int) -> Iterator[Side]:

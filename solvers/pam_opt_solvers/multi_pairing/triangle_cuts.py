@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pam_opt_solvers.errors import SolverUnsuitable
+from pam_opt_solvers.highs import milp
 from pam_opt_solvers.multi_pairing.programs import PairRows
 from pam_opt_solvers.multi_pairing.rematching import Rematching, scale_of
 from pam_opt_solvers.options import Options
@@ -106,18 +107,11 @@ class Rounds:
         return False
 
     def _solve(self, whole: bool) -> Any:
-        import scipy.optimize
-
-        optimize: Any = scipy.optimize  # its stubs take scalar limits only
-        rows = [optimize.LinearConstraint(self.model.matrix, self.model.low, self.model.high)]
-        rows += [optimize.LinearConstraint(cut, -np.inf, 1.0) for cut in self._cuts]
-        objective = self.model.objective * self.scale
-        options = {"mip_rel_gap": 0.0}
-        if math.isfinite(self.search.seconds_left):
-            options["time_limit"] = max(self.search.seconds_left, 0.01)
-        integrality = np.full(len(objective), int(whole))
-        bounds = optimize.Bounds(0.0, 1.0)
-        return optimize.milp(objective, constraints=rows, bounds=bounds, integrality=integrality, options=options)
+        model, count = self.model, len(self.model.objective)
+        rows = [(model.matrix, model.low, model.high), *((cut, -np.inf, 1.0) for cut in self._cuts)]
+        left = self.search.seconds_left
+        limit = max(left, 0.01) if math.isfinite(left) else None
+        return milp(model.objective * self.scale, rows, np.ones(count), np.full(count, whole), limit)
 
     def _add_violated(self, x: NDArray[np.float64], least: float) -> int:
         found = self._violated(x, least)

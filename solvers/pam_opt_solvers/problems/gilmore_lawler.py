@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pam_opt_solvers.matching import matched
 from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
 
 if TYPE_CHECKING:
@@ -84,10 +85,8 @@ def _signature(weights: Matrix, layer: LayerPair) -> Matrix:
 
 def least_assignment(costs: Matrix) -> float:
     """Return the value of the least assignment, less what rounding may have added to it."""
-    from scipy.optimize import linear_sum_assignment
-
     if not costs.size:
         return 0.0
-    rows, columns = linear_sum_assignment(costs)
+    rows, columns = matched(costs)
     rounding = 2 * EPSILON * (len(costs) ** 2 + 64 * len(costs)) * float(np.abs(costs).max())
     return math.fsum(costs[rows, columns]) - rounding

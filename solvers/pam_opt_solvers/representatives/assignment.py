@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pam_opt_solvers.matching import matched
 from pam_opt_solvers.problems.representatives import Representatives
 
 Indices = NDArray[np.int64]
@@ -31,8 +32,6 @@ def represent(problem: Representatives, kept: Indices) -> Indices | None:
 
 def _transport(problem: Representatives, kept: Indices, slots: Indices) -> Indices | None:
     """Assign under capacities. Each surplus unit moves along one path, so no load grows by more than the surplus."""
-    from scipy.optimize import linear_sum_assignment
-
     units = np.setdiff1d(np.arange(problem.size), kept)
     if slots.sum() < len(units):
         return None
@@ -40,7 +39,7 @@ def _transport(problem: Representatives, kept: Indices, slots: Indices) -> Indic
     # The assignment's sums must stay finite: scaling by a power of two changes no comparison.
     exponent = int(np.frexp(problem.magnitude)[1])
     try:
-        rows, chosen = linear_sum_assignment(np.ldexp(problem.permitted[np.ix_(units, columns)], -exponent))
+        rows, chosen = matched(np.ldexp(problem.permitted[np.ix_(units, columns)], -exponent))
     except ValueError:  # no complete assignment of finite cost
         return None
     found = np.arange(problem.size)

@@ -6,11 +6,11 @@ near a closed gap little remains, and an integer programme settles it.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pam_opt_solvers.highs import INFEASIBLE, OPTIMAL, minimise
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.representatives.program import write_program
 from pam_opt_solvers.representatives.relaxation import Point, Relaxation
@@ -96,25 +96,14 @@ class Finish:
 
 def finish(relaxation: Relaxation, reduced: Reduced, seconds: float) -> Finish:
     """Solve the programme of what remains by HiGHS within the time (inf = no limit)."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-
     if not reduced.keepable.any():  # no decision is better than the known one
         return Finish(None, np.inf, 0.0, True)
     program = programme(relaxation, reduced)
     scaling = program.scaled(BITS)
-    upper: Any = program.upper
-    rows: Any = program.scaled_rows
-    limit = {} if np.isinf(seconds) else {"time_limit": seconds}
-    found = milp(
-        scaling.values,
-        integrality=program.integer.astype(np.int64),
-        bounds=Bounds(0, upper),
-        constraints=LinearConstraint(*rows),
-        options={"mip_rel_gap": 0.0, **limit},
-    )
-    if found.status == 2:  # infeasible, which means the same
+    found = minimise(program, scaling.values, time_limit=None if np.isinf(seconds) else seconds)
+    if found.status == INFEASIBLE:  # which means the same
         return Finish(None, np.inf, 0.0, True)
     error = scaling.tolerated(TOLERANCE, INCREMENT)
     dual = -np.inf if found.mip_dual_bound is None else float(found.mip_dual_bound)
     decision = None if found.x is None else program.decode(np.rint(found.x).astype(np.int64))
-    return Finish(decision, scaling.to_value(dual) - error, error, found.status == 0 and found.x is not None)
+    return Finish(decision, scaling.to_value(dual) - error, error, found.status == OPTIMAL and found.x is not None)

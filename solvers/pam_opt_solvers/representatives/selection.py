@@ -6,11 +6,11 @@ relaxation of this choice is whole, and its dual thresholds say what forcing a u
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pam_opt_solvers.highs import milp
 from pam_opt_solvers.problems.representatives import Representatives
 
 Vector = NDArray[np.float64]
@@ -117,8 +117,6 @@ def any_selection(problem: Representatives, weights: Vector) -> Indices | None:
 
 
 def _by_programme(problem: Representatives, weights: Vector) -> Indices | None:
-    from scipy.optimize import Bounds, LinearConstraint, milp
-
     least = 1 if problem.at_most else problem.n_kept
     matrices = [np.ones((1, problem.size))]
     lows, highs = [np.array([least])], [np.array([problem.n_kept])]
@@ -128,8 +126,7 @@ def _by_programme(problem: Representatives, weights: Vector) -> Indices | None:
         matrices.append(matrix)
         lows.append(quota.limits[0])
         highs.append(quota.limits[1])
-    rows: Any = (np.concatenate(matrices), np.concatenate(lows), np.concatenate(highs))
-    upper: Any = problem.keepable.astype(np.float64)
+    rows = np.concatenate(matrices), np.concatenate(lows), np.concatenate(highs)
     objective = np.where(problem.keepable, weights, 0.0)
-    found = milp(objective, integrality=1, bounds=Bounds(0, upper), constraints=LinearConstraint(*rows))
+    found = milp(objective, [rows], problem.keepable.astype(np.float64), np.ones(problem.size, bool))
     return None if found.x is None else np.flatnonzero(found.x > 0.5)
