@@ -1,6 +1,7 @@
 """Pairs within groups: whom a unit serves stays as it was, shared groups start at one parent's width, twins meet."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from networks import SHAPES, group, make_data, make_tasks, members, permuted_cop
 
 import pam_opt as pam
 from pam_opt.errors import PlanError
+from pam_opt.planning.clusters import unit_costs
 from pam_opt.planning.paired_grouping import pair_within_groups
 from pam_opt.planning.preparing import prepare
 from pam_opt.planning.request import Request
@@ -27,8 +29,6 @@ def alone(units, groups):
 
 
 def request_of(parents, tasks, **changes) -> Request:
-    from dataclasses import replace
-
     data = make_data(SHAPES["mlp"], tasks)
     given = prepare(parents, data, tasks, None, None, within=False)
     shares = {layer.name: 1.0 for layer in given.statistics.layers}
@@ -68,13 +68,9 @@ def test_shared_units_pair_up_and_all_others_stay_as_they_were():
 
 
 def test_pairs_are_the_cheapest_of_all():
-    request = mlps()
-    layers, records = pair_within_groups(request, regrouped(request, MIXED))
-    cost = pam.pair_costs.COSTS["fisher"](
-        pam.planning.clusters.Clusters.of_parent(request.statistics.layers[0], request.tasks, "a").pair_statistics(
-            pam.planning.clusters.Clusters.of_parent(request.statistics.layers[0], request.tasks, "b"), "b", None
-        )
-    )[:6, :4]
+    request = mlps(cost="correlation")
+    _, records = pair_within_groups(request, regrouped(request, MIXED))
+    cost = unit_costs("correlation", request.statistics.layers[0], request.tasks, "a", "b")[:6, :4]
     best = min(sum(cost[row, column] for column, row in enumerate(p)) for p in itertools.permutations(range(6), 4))
     assert records[0]["value"] == pytest.approx(best)
 
