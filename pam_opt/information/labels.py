@@ -1,7 +1,8 @@
 """What a task tells its samples apart by: one column for every label that information is summed over."""
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,41 +14,38 @@ from pam_opt.tasks import Task
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Hold the labels of one task; information on the task is the sum over the columns.
+    """Hold the labels of one task; information on the task is the sum over them.
 
     Parameters
     ----------
     task : the task's name
-    values : (B, L) float32, the class of every sample in each column, counted from 0: zeros and ones for binary
-        labels. NaN where the label is missing; that sample is left out for that column.
-    names : L names of the columns, for messages
-    left_out : labels without a column, because all samples have the same value: information on them is 0
+    values : (B, L) float32 zeros and ones, NaN where a label is missing; or (B,) int64, one label of many classes, -1
+        where it is missing. A sample without a label is left out for that label.
+    names : names of the labels, for messages
+    entropy : of the labels in these samples, nats, summed over them: the most that units can tell
+    left_out : labels that are not among `values`, because all samples have the same: information on them is 0
     """
 
     task: str
     values: Tensor
     names: tuple[str, ...]
+    entropy: float
     left_out: tuple[str, ...] = ()
 
-    @property
-    def entropy(self) -> float:
-        """Entropy of the labels in these samples, nats, summed over the columns: the most that units can tell."""
-        return sum(_entropy(column) for column in self.values.T)
 
-
-LABELS: dict[str, Callable[[Task, Tensor], tuple[Tensor, tuple[str, ...]]]]
-"""How a task becomes columns: ``binary``, one for each label as published; ``joint``, one for the whole task."""
+Columns = tuple[Tensor, tuple[str, ...]]
+"""(B, L) int64 class numbers, -1 where one is missing, and the names of the columns."""
 
 
 def labels_of(task: Task, target: Tensor, form: str = "binary") -> Labels:
-    """Turn the targets of a task into columns of labels.
+    """Turn the targets of a task into labels.
 
     Parameters
     ----------
     target : (B,) class numbers, or (B, L) zeros and ones with NaN where a label is missing
-    form : ``binary``: a column for every listed class, none for the further class "other"; or for every class of
-        `mapping`; or the columns of the target. ``joint``: one column with a value for every class, "other"
-        included, or for every combination of labels that occurs.
+    form : ``binary``: a label for every listed class, none for the further class "other"; or for every class of
+        `mapping`; or the columns of the target. ``joint``: one with a value for every class, "other" included, or for
+        every combination of labels that occurs.
 
     Raises
     ------
@@ -61,16 +59,17 @@ def labels_of(task: Task, target: Tensor, form: str = "binary") -> Labels:
             [0., 0., 1., 0.]])
     """
     _check(task, target)
-    values, names = LABELS[form](task, target)
-    varies = [len(_counts(column)) > 1 for column in values.T]
+    columns, names = LABELS[form](task, target)
+    varies = [len(_counts(column)) > 1 for column in columns.T]
     if not any(varies):
         raise PlanError(
-            f"task {task.name!r} has one class only in the {len(target)} samples ({_describe(values, names)}), so no "
+            f"task {task.name!r} has one class only in the {len(target)} samples ({_describe(columns, names)}), so no "
             "unit tells anything about it; give calibration samples of more classes, or more samples="
         )
-    kept = torch.tensor(varies)
-    left = tuple(name for name, varying in zip(names, varies, strict=True) if not varying)
-    return Labels(task.name, values[:, kept], tuple(name for name in names if name not in left), left)
+    chosen = columns[:, [place for place, varying in enumerate(varies) if varying]]
+    values = chosen[:, 0] if form == "joint" else chosen.float().masked_fill(chosen < 0, math.nan)
+    kept, left = (tuple(itertools.compress(names, picks)) for picks in (varies, [not varying for varying in varies]))
+    return Labels(task.name, values, kept, sum(_entropy(column) for column in chosen.T), left)
 
 
 def _check(task: Task, target: Tensor) -> None:
@@ -85,45 +84,44 @@ def _check(task: Task, target: Tensor) -> None:
         raise DataError(f"{found} with classes outside 0 to {task.outputs - 1}; correct the targets")
 
 
-def _binary(task: Task, target: Tensor) -> tuple[Tensor, tuple[str, ...]]:
-    names = _names(task, target)
+def _binary(task: Task, target: Tensor) -> Columns:
     if target.ndim == 2:
-        return target.float(), names
-    return (target[:, None] == torch.arange(len(names), device=target.device)).float(), names
+        listed = range(target.shape[1]) if task.multi_label is None else task.multi_label
+        return target.nan_to_num(nan=-1.0).long(), _names(listed)
+    listed = range(task.outputs) if task.classes is None else task.classes
+    return (target[:, None] == torch.arange(len(listed), device=target.device)).long(), _names(listed)
 
 
-def _joint(task: Task, target: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+def _joint(_task: Task, target: Tensor) -> Columns:
     if target.ndim == 1:
-        return target.float()[:, None], ("all classes",)
-    column = target.new_full((len(target),), math.nan, dtype=torch.float32)
+        return target.long()[:, None], ("the class",)
     whole = ~target.isnan().any(dim=1)
+    column = torch.full(target.shape[:1], -1, device=target.device)
     if whole.any():
-        column[whole] = torch.unique(target[whole], dim=0, return_inverse=True)[1].float()
+        column[whole] = torch.unique(target[whole], dim=0, return_inverse=True)[1]
     return column[:, None], ("all labels",)
 
 
-LABELS = {"binary": _binary, "joint": _joint}
+LABELS: dict[str, Callable[[Task, Tensor], Columns]] = {"binary": _binary, "joint": _joint}
+"""How a task becomes columns: ``binary``, one for each label as published; ``joint``, one for the whole task."""
 
 
-def _names(task: Task, target: Tensor) -> tuple[str, ...]:
-    listed: Sequence[object] | None = task.multi_label if target.ndim == 2 else task.classes
-    count = target.shape[1] if target.ndim == 2 else task.outputs
-    return tuple(f"label {label}" for label in (range(count) if listed is None else listed))
+def _names(listed: Iterable[object]) -> tuple[str, ...]:
+    return tuple(f"label {label}" for label in listed)
 
 
 def _counts(column: Tensor) -> Tensor:
     """Count the samples of every value that occurs."""
-    return torch.unique(column[~column.isnan()], return_counts=True)[1]
+    return torch.unique(column[column >= 0], return_counts=True)[1]
 
 
 def _entropy(column: Tensor) -> float:
-    parts = _counts(column).double() / (~column.isnan()).sum()
+    counts = _counts(column).double()
+    parts = counts / counts.sum()
     return float(-(parts * parts.log()).sum())
 
 
-def _describe(values: Tensor, names: Sequence[str]) -> str:
-    said = []
-    for name, column in zip(names, values.T, strict=True):
-        known = column[~column.isnan()]
-        said.append(f"{name} is {f'always {int(known[0])}' if len(known) else 'missing everywhere'}")
-    return ", ".join(said)
+def _describe(columns: Tensor, names: Sequence[str]) -> str:
+    known = [column[column >= 0] for column in columns.T]
+    said = [f"always {int(found[0])}" if len(found) else "missing everywhere" for found in known]
+    return ", ".join(f"{name} is {what}" for name, what in zip(names, said, strict=True))

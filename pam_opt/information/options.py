@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Literal
 
 from pam_opt.errors import PlanError
-from pam_opt.information.estimators import ESTIMATORS
+from pam_opt.information import ESTIMATORS
 from pam_opt.information.labels import LABELS
 from pam_opt.information.responses import POOLINGS
 

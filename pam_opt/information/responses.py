@@ -1,5 +1,6 @@
 """What units answer to samples: activations of all parents' units side by side, and the labels of the same samples."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -54,10 +55,14 @@ class Collected:
     ----------
     layers : the `Responses` of every hidden layer, in order
     labels : task -> `Labels` of the same samples
+    input_shape : shape of one sample
+    seconds : wall time
     """
 
     layers: tuple[Responses, ...]
     labels: Mapping[str, Labels]
+    input_shape: tuple[int, ...]
+    seconds: float
 
     @property
     def samples(self) -> int:
@@ -94,13 +99,13 @@ def collect(
     PlanError : a task of which the samples hold one class only
     UnsupportedModel : activations that are not finite; names parent and layer
     """
-    names = [task.name for task in tasks]
+    started, names, shape = time.perf_counter(), [task.name for task in tasks], ()
     kept: list[list[Tensor]] = []
     targets: dict[str, list[Tensor]] = {name: [] for name in names}
     left = samples
     with evaluation_mode(*parents.values()):
         for x, given in checked(calibration, names, what="calibration", missing=True):
-            taken = x[:left]
+            taken, shape = x[:left], tuple(x.shape[1:])
             kept.append(_pooled(parents, taken, pooling))
             for name in names:
                 targets[name].append(given[name][:left])
@@ -110,7 +115,8 @@ def collect(
     layers = tuple(
         _responses(parents, index, torch.cat(values)) for index, values in enumerate(zip(*kept, strict=True))
     )
-    return Collected(layers, {task.name: labels_of(task, torch.cat(targets[task.name]), labels) for task in tasks})
+    columns = {task.name: labels_of(task, torch.cat(targets[task.name]), labels) for task in tasks}
+    return Collected(layers, columns, shape, time.perf_counter() - started)
 
 
 def _pooled(parents: Mapping[str, MultitaskNetwork], x: Tensor, pooling: str) -> list[Tensor]:
