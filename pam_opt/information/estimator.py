@@ -1,7 +1,7 @@
 """What every estimator offers: the information of a set of units, and sets that grow unit by unit."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Self
 
 import torch
@@ -61,7 +61,9 @@ class Growth(ABC):
         self._inside[unit] = True
         self.members.append(unit)
 
-    def _but_members(self, candidates, compute) -> torch.Tensor:
+    def _but_members(
+        self, candidates: torch.Tensor | None, compute: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
         if candidates is None:
             candidates = torch.arange(len(self._inside), device=self._inside.device)
         candidates = candidates.to(self._inside.device)
@@ -124,14 +126,9 @@ def _check(values: torch.Tensor, noise: float) -> None:
             f"activations have shape {tuple(values.shape)} and dtype {values.dtype}; "
             "pass floats (samples, units) or (samples, units, positions), at least one sample"
         )
-    if not torch.isfinite(values).all():
-        bad = (
-            (~torch.isfinite(values)).flatten(2).any(-1).any(0)
-            if values.ndim == 3
-            else (~torch.isfinite(values)).any(0)
-        )
-        raise DataError(
-            f"activations of unit {int(bad.nonzero()[0])} hold NaN or infinity; check that parent's weights"
-        )
+    finite = torch.isfinite(values).transpose(0, 1).flatten(1).all(dim=1)
+    if not finite.all():
+        unit = int((~finite).nonzero()[0])
+        raise DataError(f"activations of unit {unit} hold NaN or infinity; check the weights of its parent")
     if not 0 < noise < float("inf"):
         raise PlanError(f"noise is {noise}; it must be a variance above 0")

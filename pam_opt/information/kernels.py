@@ -145,4 +145,4 @@ class KernelGrowth(Growth):
 
 def as_single(kernels: torch.Tensor) -> torch.Tensor:
     """Return kernels in float32, without numbers whose products would be denormal."""
-    return torch.nn.functional.threshold_(kernels.float(), NEGLIGIBLE, 0.0)
+    return torch.threshold_(kernels.float(), NEGLIGIBLE, 0.0)
