@@ -86,7 +86,8 @@ def _check(task: Task, target: Tensor) -> None:
 
 def _binary(task: Task, target: Tensor) -> Columns:
     if target.ndim == 2:
-        listed = range(target.shape[1]) if task.multi_label is None else task.multi_label
+        known = task.multi_label if task.one_vs_rest is None else task.one_vs_rest
+        listed = range(target.shape[1]) if known is None else known
         return target.nan_to_num(nan=-1.0).long(), _names(listed)
     listed = range(task.outputs) if task.classes is None else task.classes
     return (target[:, None] == torch.arange(len(listed), device=target.device)).long(), _names(listed)
