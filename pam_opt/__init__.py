@@ -8,6 +8,7 @@ Start with `plan`, `merge`, `prune` and `costs`; the decisions inside are solved
 """
 
 from pam_opt.errors import PamOptError
+from pam_opt.information.options import Information
 from pam_opt.macs import CostTable, costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import merge, single
@@ -15,7 +16,7 @@ from pam_opt.network import MultitaskNetwork
 from pam_opt.planning import frontier, plan
 from pam_opt.planning.frontier import FrontierPoint, PlanFrontier
 from pam_opt.plans import LayerPlan, Plan
-from pam_opt.pruning import PruneStep, prune
+from pam_opt.pruning import PruneStep, Schedule, prune
 from pam_opt.storage import load, save
 from pam_opt.tasks import Task
 from pam_opt.training import TrainOptions, evaluate, train
@@ -25,12 +26,14 @@ __version__ = "0.1.0"
 __all__ = [
     "CostTable",
     "FrontierPoint",
+    "Information",
     "LayerPlan",
     "MultitaskNetwork",
     "PamOptError",
     "Plan",
     "PlanFrontier",
     "PruneStep",
+    "Schedule",
     "Statistics",
     "Task",
     "TrainOptions",
