@@ -1,18 +1,23 @@
 """Plan by regrouping and pairing: the information decides whom a unit serves, and shared units merge in pairs.
 
 PAM [1]_ concatenates its parents, so the group that all tasks share starts with up to K N units, although most of these
-have a twin in another parent. Here the units of every shared group are paired across the parents within it, at least
-predicted loss, and the group starts at the width of the parent that has most units in it. What PAM's conditions
-say is kept, for they are about units that do not serve a task: a pair serves all tasks of its group, as its members did.
+have a twin in another parent. Here shared units are paired across the parents at least predicted loss, and the group
+starts at about the width of one parent. What PAM's conditions say is kept, for they are about units that do not serve
+a task: a pair serves all tasks of its group, as its members did.
 
-Deviations from PAM: pairs; weights may be refitted (`pam_opt.merge`). Everything else is as in `pam_opt.planning.pam`.
+In two steps, ``solver="pam"``: the groups are PAM's (`pam_opt.planning.pam`), and the units of every shared group are
+paired within it; any number of tasks. In one, any solver of ``paired_grouping``: groups and pairs of two parents
+are one problem for each layer (`pam_opt.planning.paired_problem`), with no more computed units than the two steps need,
+or `width` of them.
+
+Deviations from PAM: pairs; weights may be refitted (`pam_opt.merge`); in one step also which groups are chosen.
 
 .. [1] X. He, D. Gao, Z. Zhou, Y. Tong, L. Thiele, "Pruning-Aware Merging for Efficient Multitask Inference", KDD 2021,
    arXiv:1905.09676.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +27,121 @@ from pam_opt.macs import run_probability
 from pam_opt.pair_costs import COSTS
 from pam_opt.planning.clusters import Clusters, Incoming
 from pam_opt.planning.controls import LayersAndRecords
+from pam_opt.planning.grouping import groups_of
 from pam_opt.planning.incoming import incoming_weights
+from pam_opt.planning.lattice import refuse_unreadable
+from pam_opt.planning.paired_problem import paired_problem, within_computed
+from pam_opt.planning.pam import plan_pam
 from pam_opt.planning.request import Request
 from pam_opt.plans import LayerPlan
 from pam_opt.tasks import Group, combination_key
-from pam_opt_solvers import Pairing, Solution, solve
+from pam_opt_solvers import PairedGrouping, Pairing, Solution, solve
+
+
+REGROUPER = "pam"
+"""The solver that regroups first and pairs afterwards; ``pam:NAME`` pairs by another solver of `Pairing`."""
+
+
+def plan_paired_grouping(request: Request) -> LayersAndRecords:
+    """Decide whom every unit serves and which shared units merge.
+
+    `share` is the part of the possible pairs that are made, in two steps only. `width` limits the units computed on the
+    average, as a fraction of the widest parent's.
+
+    Raises
+    ------
+    PlanError : options that do not apply; more than two tasks in one step; see `plan_pam`
+    """
+    if request.loss_budget is not None:
+        raise PlanError(
+            "loss_budget= does not apply to problem='paired-grouping'; say by width= how many units to keep"
+        )
+    regrouper, _, pairs = request.solver.partition(":")
+    if regrouper == REGROUPER:
+        return _in_two_steps(request, pairs or "auto")
+    return _in_one(request)
+
+
+def _in_two_steps(request: Request, solver: str) -> LayersAndRecords:
+    regrouped, records = plan_pam(replace(request, shares={}, width=None))
+    layers, made = pair_within_groups(request, regrouped, solver)
+    known = {record["layer"]: record for record in records}
+    return layers, [{**record, "regrouping": known.get(record["layer"])} for record in made]
+
+
+def _in_one(request: Request) -> LayersAndRecords:
+    """Decide groups and pairs of every layer of two parents as one problem."""
+    if len(request.tasks) != 2:
+        raise PlanError(
+            f"problem='paired-grouping' is one problem for two tasks, not {len(request.tasks)}; use solver={REGROUPER!r}, "
+            "which regroups first and then takes the parents one after the other"
+        )
+    if any(share != 1.0 for share in request.shares.values()):
+        raise PlanError(
+            f"share= is for solver={REGROUPER!r}; here the problem decides how many units merge; leave it out"
+        )
+    assert request.information is not None
+    assert request.responses is not None
+    regrouped = request.information.regrouped([layer.name for layer in request.responses.layers])
+    layers: list[LayerPlan] = []
+    records: list[dict[str, Any]] = []
+    for index, responses in enumerate(request.responses.layers):
+        informed = responses if responses.name in regrouped else None
+        problem = within_computed(request, index, paired_problem(request, index, layers, informed))
+        solution = solve(
+            problem, request.solver, time_limit=request.time_limit, seed=request.seed, threads=request.threads
+        )
+        if solution.decision is None:
+            raise PlanError(
+                f"layer {responses.name!r}: solver {solution.run.solver!r} found neither groups nor pairs: "
+                f"{solution.status.value} {solution.run.note}".rstrip()
+            )
+        decided = _decided(request, index, problem, solution.decision)
+        refuse_unreadable(responses.name, decided.groups, request.tasks, layers[-1].groups if layers else None)
+        layers.append(decided.clusters.plan(decided.groups))
+        records.append(_record(request, problem, solution, decided))
+    return layers, records
+
+
+def _decided(request: Request, index: int, problem: PairedGrouping, decision: np.ndarray) -> "Grouped":
+    """Turn a decision into clusters with groups; dropped units are left out."""
+    groups, rows = groups_of(request.tasks), problem.pair_cost.shape[0]
+    pairs = problem.pairs(decision)
+    single = np.array([unit for unit in np.flatnonzero(decision < len(groups)) if groups[decision[unit]]], np.int64)
+    alone = np.where(np.stack([single < rows, single >= rows], axis=1), np.stack([single, single - rows], axis=1), -1)
+    members = np.concatenate([pairs, alone])
+    clusters = Clusters(request.statistics.layers[index], request.tasks, members)
+    return Grouped(clusters, (*[request.everything] * len(pairs), *[groups[choice] for choice in decision[single]]))
+
+
+def _record(request: Request, problem: PairedGrouping, solution: Solution, decided: "Grouped") -> dict[str, Any]:
+    """Write down what ran as plain data; behind the first layer, the problem is what the layers before left of it."""
+    assert solution.decision is not None
+    used = {b.name: b.function.value(problem.members(solution.decision, b.groups)) for b in problem.joint}
+    return {
+        "layer": decided.clusters.layer.name,
+        "solver": solution.run.solver,
+        "backend": f"{solution.run.backend} {solution.run.version}".strip(),
+        "note": solution.run.note,
+        "status": solution.status.name,
+        "value": solution.value,
+        "bound": solution.bound,
+        "gap": solution.gap,
+        "stepwise": True,
+        "pairs": len(problem.pairs(solution.decision)),
+        "alpha": {budget.name: budget.limit for budget in problem.joint},
+        "information": used,
+        **_units(request, decided.groups),
+        "seconds": solution.build_seconds + solution.solve_seconds,
+    }
+
+
+def _units(request: Request, groups: Sequence[Group]) -> dict[str, Any]:
+    """Count the units of every group, and those that are computed on the average."""
+    return {
+        "computed_units": sum(run_probability(group, request.probabilities) for group in groups),
+        "units": {combination_key(group): list(groups).count(group) for group in dict.fromkeys(groups)},
+    }
 
 
 def pair_within_groups(request: Request, regrouped: Sequence[LayerPlan], solver: str = "auto") -> LayersAndRecords:
@@ -168,7 +283,6 @@ class _LayerPairer:
             "gap": None,
             "stepwise": True,
             "pairs": sum(len(solution.decision) for solution in self.solutions if solution.decision is not None),
-            "computed_units": sum(run_probability(group, self.request.probabilities) for group in kept.groups),
-            "units": {combination_key(group): kept.groups.count(group) for group in dict.fromkeys(kept.groups)},
+            **_units(self.request, kept.groups),
             "seconds": sum(solution.build_seconds + solution.solve_seconds for solution in self.solutions),
         }

@@ -14,7 +14,16 @@ import paired_grouping_instances as paired_grouping
 import pairing_instances as pairing
 import representatives_instances as representatives
 
-from pam_opt_solvers import ColumnSubset, Grouping, JointPairing, MultiPairing, PairedGrouping, Pairing, Problem, Representatives
+from pam_opt_solvers import (
+    ColumnSubset,
+    Grouping,
+    JointPairing,
+    MultiPairing,
+    PairedGrouping,
+    Pairing,
+    Problem,
+    Representatives,
+)
 
 EDGES = ("nothing", "one", "ties", "tiny", "huge")
 """Names that every kind has among its feasible problems: sizes 0 and 1, equal costs, costs of 1e-300 and 1e300."""

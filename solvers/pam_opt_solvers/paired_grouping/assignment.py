@@ -152,9 +152,7 @@ def _evaluated(priced: Priced, prices: Floats, open_: Flags, search: Search, bou
     return found[0]
 
 
-def _least_price(
-    priced: Priced, prices: Floats, budget: int, open_: Flags, search: Search, bounds: bool
-) -> float:
+def _least_price(priced: Priced, prices: Floats, budget: int, open_: Flags, search: Search, bounds: bool) -> float:
     """Return about the least price of a budget at which it is kept, the others as they are; +inf if none does."""
 
     def kept(price: float) -> bool:

@@ -35,6 +35,9 @@ Indices = NDArray[np.int64]
 ROUNDS = 20
 """Times that all sets are grown anew, at most."""
 
+SHRINKINGS = 10
+"""Times that sets shrink in one round, at most."""
+
 STEPS = 8
 """Times that the candidates of one set are evaluated, at most."""
 
@@ -72,15 +75,33 @@ def improve(priced: Priced, search: Search, rounds: int = ROUNDS) -> int:
         search.raise_bound(found[1])
     sets = [joint_set(budget) for budget in problem.joint]
     for taken in range(1, rounds + 1):
-        open_ = opened(problem, sets)
-        found = within_budgets(priced, open_, search, bounds=not problem.joint)
-        if found is None or problem.violations(found[0]) or not search.offer(found[0]):
-            return taken
-        if not problem.joint or search.over:
+        found = _within_all(priced, sets, search)
+        if found is None or not search.offer(found[0]) or not problem.joint or search.over:
             return taken
         gains = _gains(priced, *found)
         sets = [_regrown(problem, budget, found[0], gain) for budget, gain in zip(problem.joint, gains, strict=True)]
     return rounds
+
+
+def _within_all(priced: Priced, sets: list[Flags], search: Search) -> tuple[Indices, Floats] | None:
+    """Return a decision of the open groups that keeps all budgets, and its prices; None where none is found.
+
+    A set function that is only nearly monotone may rate a subset above its set. Then the set shrinks to a greedy one
+    of the units that used it.
+    """
+    problem = priced.problem
+    for _ in range(SHRINKINGS):
+        found = within_budgets(priced, opened(problem, sets), search, bounds=not problem.joint)
+        if found is None or search.out_of_time:
+            return None
+        used = [problem.members(found[0], budget.groups) for budget in problem.joint]
+        broken = [place for place, budget in enumerate(problem.joint) if budget.broken(used[place])]
+        if not broken:
+            return None if problem.violations(found[0]) else found
+        for place in broken:
+            among = np.isin(np.arange(problem.n_units), used[place])
+            sets[place] = problem.joint[place].function.least_set(problem.joint[place].limit, among)
+    return None
 
 
 def opened(problem: PairedGrouping, sets: list[Flags]) -> Flags:
