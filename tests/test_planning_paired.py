@@ -18,7 +18,7 @@ from pam_opt.plans import LayerPlan, Plan
 
 
 def alone(units, groups):
-    """Return a layer in which every unit stands for itself; groups as letters, empty for dropped, parent after parent."""
+    """Return a layer of single units; groups as letters, empty for dropped, parent after parent."""
     starts = np.cumsum([0, *units])
     kept = [unit for unit, letters in enumerate(groups) if letters]
     rows = np.full((len(kept), len(units)), -1)

@@ -7,8 +7,7 @@ a task: a pair serves all tasks of its group, as its members did.
 
 In two steps, ``solver="pam"``: the groups are PAM's (`pam_opt.planning.pam`), and the units of every shared group are
 paired within it; any number of tasks. In one, any solver of ``paired_grouping``: groups and pairs of two parents
-are one problem for each layer (`pam_opt.planning.paired_problem`), with no more computed units than the two steps need,
-or `width` of them.
+are one problem for each layer (`pam_opt.planning.paired_problem`), with no more computed units than the two steps need.
 
 Deviations from PAM: pairs; weights may be refitted (`pam_opt.merge`); in one step also which groups are chosen.
 
@@ -37,7 +36,6 @@ from pam_opt.plans import LayerPlan
 from pam_opt.tasks import Group, combination_key
 from pam_opt_solvers import PairedGrouping, Pairing, Solution, solve
 
-
 REGROUPER = "pam"
 """The solver that regroups first and pairs afterwards; ``pam:NAME`` pairs by another solver of `Pairing`."""
 
@@ -46,7 +44,7 @@ def plan_paired_grouping(request: Request) -> LayersAndRecords:
     """Decide whom every unit serves and which shared units merge.
 
     `share` is the part of the possible pairs that are made, in two steps only. `width` limits the units computed on the
-    average, as a fraction of the widest parent's.
+    average, as a fraction of the widest parent's: then the least important go, whatever the information says of them.
 
     Raises
     ------
@@ -73,12 +71,12 @@ def _in_one(request: Request) -> LayersAndRecords:
     """Decide groups and pairs of every layer of two parents as one problem."""
     if len(request.tasks) != 2:
         raise PlanError(
-            f"problem='paired-grouping' is one problem for two tasks, not {len(request.tasks)}; use solver={REGROUPER!r}, "
-            "which regroups first and then takes the parents one after the other"
+            f"problem='paired-grouping' is one problem for two tasks, not {len(request.tasks)}; use "
+            f"solver={REGROUPER!r}, which regroups first and then takes the parents one after the other"
         )
     if any(share != 1.0 for share in request.shares.values()):
         raise PlanError(
-            f"share= is for solver={REGROUPER!r}; here the problem decides how many units merge; leave it out"
+            f"share= is for solver={REGROUPER!r}; else the problem decides how many units merge"
         )
     assert request.information is not None
     assert request.responses is not None
@@ -96,7 +94,7 @@ def _in_one(request: Request) -> LayersAndRecords:
                 f"layer {responses.name!r}: solver {solution.run.solver!r} found neither groups nor pairs: "
                 f"{solution.status.value} {solution.run.note}".rstrip()
             )
-        decided = _decided(request, index, problem, solution.decision)
+        decided = within_width(request, index, _decided(request, index, problem, solution.decision))
         refuse_unreadable(responses.name, decided.groups, request.tasks, layers[-1].groups if layers else None)
         layers.append(decided.clusters.plan(decided.groups))
         records.append(_record(request, problem, solution, decided))

@@ -6,9 +6,10 @@ predicted to add to the loss; both are in units of the loss. The other task lose
 read: what that unit would tell about it is what the budgets are for. For each task they limit, in nats, what all units
 that do not serve it tell about it together.
 
-The units that are computed on the average, ``sum pi(g)``, with pi(g) the probability that a group runs, are limited by
-one more budget, so that a pair (pi = 1) takes less room than its units exclusive to their tasks (2/3 each where all
-combinations are as likely), and those less than two units shared alone.
+The units that are computed on the average, ``sum pi(g)`` with pi(g) the probability that a group runs, are limited by
+one more budget, to as many as regrouping first and pairing afterwards needs. In it a pair (pi = 1) takes less room than
+its units exclusive to their tasks (2/3 each where all combinations are as likely), and those less than two units shared
+alone.
 """
 
 from collections.abc import Sequence
@@ -52,13 +53,12 @@ def paired_problem(
 
 
 def within_computed(request: Request, index: int, problem: PairedGrouping) -> PairedGrouping:
-    """Limit the computed units to those of `width`, or to those of regrouping first and pairing afterwards.
+    """Limit the computed units to those of regrouping first and pairing afterwards, so that the two compare.
 
     One unit for every task is allowed in any case.
     """
     rates = np.array([run_probability(group, request.probabilities) for group in groups_of(request.tasks)])
-    kept = request.kept(index)
-    limit = _of_two_steps(problem, rates) if kept is None else float(kept)
+    limit = _of_two_steps(problem, rates)
     least = sum(run_probability(frozenset({task}), request.probabilities) for task in request.tasks)
     row = np.append(rates, run_probability(request.everything, request.probabilities) / 2)[None, :]
     name = f"computed units of {request.statistics.layers[index].name}"
@@ -75,12 +75,9 @@ def _of_two_steps(problem: PairedGrouping, rates: np.ndarray) -> float:
     """
     solution = solve(problem, "greedy")
     if solution.decision is None:
-        raise PlanError(f"regrouping alone leads nowhere here: {solution.run.note}; give a width= to plan without it")
-    columns, rows, (everything,) = (
-        problem.columns(solution.decision),
-        problem.pair_cost.shape[0],
-        np.flatnonzero(problem.groups.all(axis=1)),
-    )
+        raise PlanError(f"regrouping alone leads nowhere here: {solution.run.note}; use another threshold")
+    columns, rows = problem.columns(solution.decision), problem.pair_cost.shape[0]
+    (everything,) = np.flatnonzero(problem.groups.all(axis=1))
     counts = np.bincount(columns, minlength=len(rates) + 1)[:-1].astype(float)
     shared = columns == everything
     counts[everything] = max(shared[:rows].sum(), shared[rows:].sum())
