@@ -162,9 +162,7 @@ def plan(
     return Plan(request.tasks, tuple(layers), request.statistics.input_shape, tuple(records), seconds)
 
 
-def _planner(
-    problem: str, solver: str, information: Information | None
-) -> Callable[[Request], LayersAndRecords]:
+def _planner(problem: str, solver: str, information: Information | None) -> Callable[[Request], LayersAndRecords]:
     """Return what plans the problem; with information, its solver does."""
     regroups = problem == "grouping" and solver in REGROUPERS
     if regroups and information is None:
@@ -174,8 +172,8 @@ def _planner(
         )
     if information is not None and not regroups:
         raise PlanError(
-            f"information= is for problem='grouping' with a solver of {sorted(REGROUPERS)}, not for problem={problem!r} "
-            f"with solver={solver!r}; leave it out or change these"
+            f"information= is for problem='grouping' and solvers {sorted(REGROUPERS)}, not for problem={problem!r} and "
+            f"solver={solver!r}; leave it out or change these"
         )
     return REGROUPERS[solver] if regroups else PLANNERS[problem]
 

@@ -7,7 +7,9 @@ from pam_opt.structure import canonical
 from pam_opt.tasks import Group, combination_key
 
 
-def refuse_unreadable(layer: str, groups: Sequence[Group], tasks: Sequence[str], before: Sequence[Group] | None) -> None:
+def refuse_unreadable(
+    layer: str, groups: Sequence[Group], tasks: Sequence[str], before: Sequence[Group] | None
+) -> None:
     """Refuse groups of a layer with which some task could not be run.
 
     They are not repaired: a unit that cannot read what its group may read would have to change its group, and so
@@ -31,12 +33,13 @@ def refuse_unreadable(layer: str, groups: Sequence[Group], tasks: Sequence[str],
     for task in tasks:
         if not any(task in group for group in kept):
             raise PlanError(
-                f"layer {layer!r} keeps no unit for task {task!r}, which could read nothing behind it; lower its threshold"
+                f"layer {layer!r} keeps no unit for task {task!r}, which could read nothing behind it; lower its "
+                "threshold"
             )
     for group in kept:
         if before is not None and not any(group <= source for source in before):
             raise PlanError(
-                f"layer {layer!r}: units of group {combination_key(group)!r} would read nothing, because the layer before "
-                "has no unit that serves all these tasks (shared units read shared units only); lower the threshold of "
-                "the layer before, or raise that of this one"
+                f"layer {layer!r}: units of group {combination_key(group)!r} would read nothing, because the layer "
+                "before has no unit that serves all these tasks (shared units read shared units only); lower the "
+                "threshold of the layer before, or raise that of this one"
             )

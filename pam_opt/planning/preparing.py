@@ -59,7 +59,9 @@ def _collect(
     information: Information,
 ) -> Collected:
     if calibration is None:
-        raise PlanError("information is estimated from samples, which statistics= do not hold; pass calibration batches")
+        raise PlanError(
+            "information is estimated from samples, which statistics= do not hold; pass calibration batches"
+        )
     return collect(
         parents,
         calibration,
