@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 
+import torch
+from torch import Tensor
+
 from pam_opt.data import checked
 from pam_opt.errors import PlanError
+from pam_opt.gradients import Place
 from pam_opt.macs import costs, output_positions
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.choose import choose_units
@@ -110,6 +114,7 @@ class _Run:
         reached = self.look(best)
         report(reached)
         tries = halvings = failures = 0
+        held: list[tuple[Place, int]] = []
         while not (ended := self.ended(reached, tries, failures)):
             tries += 1
             if not reached.within:
@@ -118,18 +123,25 @@ class _Run:
                 report(reached)
                 failures = 0 if reached.within else failures + 1
                 continue
-            candidate = self.smaller(best, reached.expected_macs, schedule.fraction / 2**halvings)
-            if candidate is None:
-                ended = "no unit may go any more: every layer is down to the units that its readers need"
+            gone = self.choose(best, reached.expected_macs, schedule.fraction / 2**halvings, held)
+            if not gone:
+                ended = "no unit may go any more: " + (
+                    "none of them alone stays within the allowed drop"
+                    if held
+                    else "every layer is down to the units that its readers need"
+                )
                 break
+            candidate = self.without(best, gone)
             self.train(candidate, schedule.steps)
             step = self.look(candidate)
             report(step)
             if step.within:
-                best, reached, failures = candidate, step, 0
+                best, reached, failures, held = candidate, step, 0, []
                 halvings = halvings if schedule.removals is not None else 0
             else:
                 failures, halvings = failures + 1, halvings + 1
+                # A single unit that could not go would be the least again: others are tried before it.
+                held += gone if len(gone) == 1 else []
         missed = schedule.target_macs is not None and reached.expected_macs > schedule.target_macs
         return best, replace(reached, ended=f"{ended}; short of the target" if missed else ended)
 
@@ -155,12 +167,16 @@ class _Run:
         within = all(accuracy[name] >= least - 1e-12 for name, least in self.allowed.items())
         return PruneStep(expected, accuracy, within)
 
-    def smaller(self, network: MultitaskNetwork, expected: float, fraction: float) -> MultitaskNetwork | None:
-        """Remove a fraction; None if no unit may go."""
+    def choose(
+        self, network: MultitaskNetwork, expected: float, fraction: float, held: Sequence[tuple[Place, int]]
+    ) -> list[tuple[Place, int]]:
+        """Choose the units of a fraction, but none that is held."""
         schedule = self.schedule
-        scores = self.pruner.scores(network, self.train_batches, self.tasks)
-        if schedule.groups == "shared":
-            scores = {place: score for place, score in scores.items() if len(place[1]) > 1}
+        found = self.pruner.scores(network, self.train_batches, self.tasks)
+        every = schedule.groups == "all"
+        scores = {place: score.clone() for place, score in found.items() if every or len(place[1]) > 1}
+        for place, unit in held:
+            scores[place][unit] = math.inf
         structure = network.structure
         probabilities = costs(network, combinations=self.combinations).probabilities
         goal, most = max(expected * (1 - fraction), schedule.target_macs or 0.0), None
@@ -168,8 +184,14 @@ class _Run:
             goal, most = schedule.target_macs or 0.0, max(1, round(fraction * sum(map(len, scores.values()))))
         positions = output_positions(structure)
         keep = choose_units(structure, positions, probabilities, scores, goal, most, per_mac=self.pruner.per_mac)
-        if all(bool(mask.all()) for mask in keep.values()):
-            return None
+        return [(place, unit) for place, mask in keep.items() for unit in (~mask).nonzero().flatten().tolist()]
+
+    def without(self, network: MultitaskNetwork, gone: Sequence[tuple[Place, int]]) -> MultitaskNetwork:
+        """Remove units."""
+        keep: dict[Place, Tensor] = {}
+        for place, unit in gone:
+            index, group = place
+            keep.setdefault(place, torch.ones(network.structure.widths[index][group], dtype=torch.bool))[unit] = False
         return self.pruner.remove(network, keep)
 
 
