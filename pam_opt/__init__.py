@@ -19,6 +19,7 @@ from pam_opt.pruning import PruneStep, prune
 from pam_opt.storage import load, save
 from pam_opt.tasks import Task
 from pam_opt.training import TrainOptions, evaluate, train
+from pam_opt.zipping import Zipped, zip_networks
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ __all__ = [
     "Statistics",
     "Task",
     "TrainOptions",
+    "Zipped",
     "costs",
     "evaluate",
     "frontier",
@@ -45,4 +47,5 @@ __all__ = [
     "save",
     "single",
     "train",
+    "zip_networks",
 ]
