@@ -73,12 +73,12 @@ def closed_form(mix: Mix, weights: Sequence[Tensor], moments: Sequence[Tensor]) 
         counts[:, column] = np.bincount(places, minlength=mix.count)
     for members in np.unique(counts, axis=0):
         rows = np.flatnonzero((counts == members).all(axis=1))
-        present = np.flatnonzero(members)
+        present = np.flatnonzero(members).tolist()
         if members.sum() == 1:  # its own weights, to the last digit
             merged[rows] = sums[present[0]][rows]
             continue
         right = sum((sums[k][rows] @ moments[k] for k in present), torch.zeros(()))
-        total = sum((members[k] * moments[k] for k in present), torch.zeros(()))
+        total = sum((int(members[k]) * moments[k] for k in present), torch.zeros(()))
         merged[rows] = _solve(total, right.T).T
     return merged
 

@@ -31,7 +31,7 @@ def prepare(
             raise PlanError("planning needs calibration batches, or statistics= of an earlier measure()")
         statistics = measure(ordered, calibration, tasks=tasks, within=within)
     _check_statistics(statistics, converted)
-    return Request(converted, statistics, probabilities)
+    return Request(converted, statistics, probabilities, calibration)
 
 
 def _check_statistics(statistics: Statistics, parents: Mapping[str, MultitaskNetwork]) -> None:

@@ -75,6 +75,7 @@ class Method:
             return Built(System(networks), None, {"measure": 0.0, "solve": 0.0, "merge": 0.0})
         made = made or plan(
             given.parents,
+            given.calibration,
             tasks=given.tasks,
             statistics=given.statistics,
             cost=self.cost or given.config.cost,
@@ -133,5 +134,13 @@ METHODS: dict[str, Method] = {
     "joint": Method("all layers paired at once by weights", "joint", cost="weights"),
     "joint-fisher": Method("all layers paired at once by weights and Fisher cost", "joint", cost="fisher"),
     "grouping": Method("the tasks that each unit serves, within a budget of computed units", "grouping"),
+    "mtz": Method(
+        "MTZ: all units shared, greedy pairs of least functional difference, closed-form weights; no training between "
+        "layers, for the study trains afterwards",
+        "mtz",
+        solver="greedy",
+        weights="mtz",
+        takes_width=False,
+    ),
     "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),
 }

@@ -1,5 +1,6 @@
 """Multi-Task Zipping (MTZ): merge networks layer by layer by the functional difference of their units."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,10 +155,9 @@ def zip_networks(
     converted = convert_parents({name: parents[name] for name in names}, shape)
     structure = converted[names[0]].structure
     shares = per_layer("share", share, structure, 1.0, 1.0)
-    thresholds = None if eps is None else per_layer("eps", eps, structure, float("inf"), 0.0)
+    thresholds = {} if eps is None else per_layer("eps", eps, structure, math.inf, 0.0)
     options = {
-        layer: PairOptions(shares[layer], thresholds and thresholds[layer], pairs, time_limit, seed, threads)
-        for layer in shares
+        layer: PairOptions(shares[layer], thresholds.get(layer), pairs, time_limit, seed, threads) for layer in shares
     }
     retrain = _retraining(steps_per_layer(steps, structure), train_batches, tasks, training, seed)
     network, layers, records = Zipper(names, data, options, retrain, progress).run(converted)
