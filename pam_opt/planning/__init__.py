@@ -23,6 +23,7 @@ from pam_opt.planning.joint import plan_joint
 from pam_opt.planning.mtz import plan_mtz
 from pam_opt.planning.multi import plan_multi, plan_multi_within
 from pam_opt.planning.network import plan_network
+from pam_opt.planning.paired_grouping import plan_paired_grouping
 from pam_opt.planning.pairing import plan_pairing
 from pam_opt.planning.pam import plan_pam
 from pam_opt.planning.preparing import prepare
@@ -44,11 +45,15 @@ PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
     "joint": plan_joint,
     "grouping": plan_grouping,
     "mtz": plan_mtz,
+    "paired-grouping": plan_paired_grouping,
     **CONTROLS,
 }
 
 REGROUPERS: dict[str, Callable[[Request], LayersAndRecords]] = {"pam": plan_pam}
 """Solver of ``grouping`` -> planner by information; they read responses and no statistics."""
+
+NEED_INFORMATION = frozenset({"paired-grouping"})
+"""Problems that need `Information` whatever the solver."""
 
 NEED_WITHIN = frozenset({"representatives", "columns", "multi-within"})
 """Problems that need the covariance within each parent: `measure` with ``within=True``."""
@@ -166,17 +171,16 @@ def plan(
     return Plan(request.tasks, tuple(layers), request.statistics.input_shape, tuple(records), seconds)
 
 
-def _planner(
-    problem: str, solver: str, information: Information | None
-) -> Callable[[Request], LayersAndRecords]:
+def _planner(problem: str, solver: str, information: Information | None) -> Callable[[Request], LayersAndRecords]:
     """Return what plans the problem; with information, its solver does."""
     regroups = problem == "grouping" and solver in REGROUPERS
-    if regroups and information is None:
+    needed = regroups or problem in NEED_INFORMATION
+    if needed and information is None:
         raise PlanError(
-            f"solver={solver!r} regroups by information; say how much of it is little: "
+            f"problem={problem!r} with solver={solver!r} regroups by information; say how much of it is little: "
             "information=Information(alpha=...) or Information(part=...)"
         )
-    if information is not None and not regroups:
+    if information is not None and not needed:
         raise PlanError(
             f"information= is for problem='grouping' with a solver of {sorted(REGROUPERS)}, not for problem={problem!r} "
             f"with solver={solver!r}; leave it out or change these"

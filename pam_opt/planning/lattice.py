@@ -7,7 +7,9 @@ from pam_opt.structure import canonical
 from pam_opt.tasks import Group, combination_key
 
 
-def refuse_unreadable(layer: str, groups: Sequence[Group], tasks: Sequence[str], before: Sequence[Group] | None) -> None:
+def refuse_unreadable(
+    layer: str, groups: Sequence[Group], tasks: Sequence[str], before: Sequence[Group] | None
+) -> None:
     """Refuse groups of a layer with which some task could not be run.
 
     They are not repaired: a unit that cannot read what its group may read would have to change its group, and so

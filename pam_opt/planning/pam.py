@@ -96,9 +96,7 @@ def _regroup(
     started, units = time.perf_counter(), len(responses.owner)
     estimators = estimators_of(options, responses, collected.labels)
     alpha = thresholds(options, responses, estimators)
-    sets = {
-        task: greedy_set(own.grow(), range(units), alpha[task], options.scan) for task, own in estimators.items()
-    }
+    sets = {task: greedy_set(own.grow(), range(units), alpha[task], options.scan) for task, own in estimators.items()}
     served = groups_of_sets([sets[task].units for task in request.tasks], units)
     groups = [frozenset(request.tasks[task] for task in tasks) for tasks in served]
     record = {
