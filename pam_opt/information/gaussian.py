@@ -93,7 +93,7 @@ class _GaussianGrowth(Growth):
         self._residual = 1.0 + torch.einsum("bn,gbn->gn", values, forms @ values)
 
     def _values(self, candidates: torch.Tensor) -> torch.Tensor:
-        return (self.value + self._factors @ self._residual.log()[:, candidates]).clamp_(min=0.0)
+        return (self.value + self._factors @ self._residual.index_select(1, candidates).log()).clamp_(min=0.0)
 
     def _put(self, unit: int) -> None:
         self.value = max(0.0, self.value + float(self._factors @ self._residual[:, unit].log()))

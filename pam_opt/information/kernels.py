@@ -15,7 +15,7 @@ from pam_opt.information.variables import label_variables
 CACHE_BYTES = 2**30
 """Memory for the kernels of all units; where they do not fit, they are computed anew at every use."""
 
-CHUNK_BYTES = 2**22
+CHUNK_BYTES = 2**21
 """Memory for the kernels that are worked on at a time."""
 
 NEGLIGIBLE = 1e-18
@@ -85,7 +85,7 @@ class UnitKernels:
     def single(self, units: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield a slice of the units and their kernels (n, B, B) float32."""
         for part in self._slices(len(units), CHUNK_BYTES):
-            yield part, self._cache[units[part]] if self._fits else self._compute(units[part])
+            yield part, self._cache.index_select(0, units[part]) if self._fits else self._compute(units[part])
 
     def precise(self, units: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield a slice of the units and logarithms of their kernels (n, B, B) float64."""

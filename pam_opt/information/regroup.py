@@ -98,9 +98,8 @@ class FullScan:
         self.evaluations += len(units)
         found = values(torch.from_numpy(units)).double().cpu().numpy()
         if not np.isfinite(found).all():
-            raise PlanError(
-                f"information with unit {units[~np.isfinite(found)][0]} is no finite number; check the activations' scale"
-            )
+            unit = units[~np.isfinite(found)][0]
+            raise PlanError(f"the information with unit {unit} is no finite number; check the activations' scale")
         return found
 
 

@@ -20,6 +20,7 @@ from pam_opt.planning.controls import CONTROLS, LayersAndRecords
 from pam_opt.planning.frontier import frontier
 from pam_opt.planning.grouping import plan_grouping
 from pam_opt.planning.joint import plan_joint
+from pam_opt.planning.mtz import plan_mtz
 from pam_opt.planning.multi import plan_multi, plan_multi_within
 from pam_opt.planning.network import plan_network
 from pam_opt.planning.paired_grouping import plan_paired_grouping
@@ -43,6 +44,7 @@ PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
     "multi-within": plan_multi_within,
     "joint": plan_joint,
     "grouping": plan_grouping,
+    "mtz": plan_mtz,
     "paired-grouping": plan_paired_grouping,
     **CONTROLS,
 }
@@ -85,6 +87,7 @@ def plan(
     ----------
     parents : task name -> trained module; a chain of supported operations, see `pam_opt.tracing.SUPPORTED`
     calibration : re-iterable batches (x, {task name: target}); not needed with `statistics`, except for `information`
+        and by ``mtz``
     tasks : one `Task` for each parent
     cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``, default ``fisher``,
         and ``joint``, default ``weights``
@@ -99,7 +102,8 @@ def plan(
         shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within
         either of two parents too; ``joint``, which pairs all units of all layers of two parents at once;
         ``representatives`` or ``columns``, which keep `width` of the units and read the others from these, one from
-        one or each from all together; ``grouping``, which decides the group of every unit; or a control without a
+        one or each from all together; ``grouping``, which decides the group of every unit; ``mtz``, which pairs by the
+        functional difference on inputs that are merged already, see `pam_opt.zip_networks`; or a control without a
         solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
         Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named
         nor a width given, and its record says so; otherwise ``pairing``
@@ -111,7 +115,7 @@ def plan(
     width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing``, ``multi`` and the
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
         reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
-        are computed, see `pam_opt.planning.grouping`. Not for ``network`` and ``multi-within``
+        are computed, see `pam_opt.planning.grouping`. Not for ``network``, ``mtz`` and ``multi-within``
     information : for ``grouping``: how the information of units on tasks is estimated, and how much of it is little
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
@@ -178,8 +182,8 @@ def _planner(problem: str, solver: str, information: Information | None) -> Call
         )
     if information is not None and not needed:
         raise PlanError(
-            f"information= is for problem='grouping' with a solver of {sorted(REGROUPERS)}, not for problem={problem!r} "
-            f"with solver={solver!r}; leave it out or change these"
+            f"information= is for problem='grouping' and solvers {sorted(REGROUPERS)}, not for problem={problem!r} and "
+            f"solver={solver!r}; leave it out or change these"
         )
     return REGROUPERS[solver] if regroups else PLANNERS[problem]
 
