@@ -7,7 +7,8 @@ a task: a pair serves all tasks of its group, as its members did.
 
 In two steps, ``solver="pam"``: the groups are PAM's (`pam_opt.planning.pam`), and the units of every shared group are
 paired within it; any number of tasks. In one, any solver of ``paired_grouping``: groups and pairs of two parents
-are one problem for each layer (`pam_opt.planning.paired_problem`), with no more computed units than the two steps need.
+are one problem for each layer (`pam_opt.planning.paired_problem`), at no more E[C] than in two
+steps.
 
 Deviations from PAM: pairs; weights may be refitted (`pam_opt.merge`); in one step also which groups are chosen.
 
@@ -29,7 +30,7 @@ from pam_opt.planning.controls import LayersAndRecords
 from pam_opt.planning.grouping import groups_of
 from pam_opt.planning.incoming import incoming_weights
 from pam_opt.planning.lattice import refuse_unreadable
-from pam_opt.planning.paired_problem import paired_problem, within_computed
+from pam_opt.planning.paired_problem import paired_problem
 from pam_opt.planning.pam import plan_pam
 from pam_opt.planning.request import Request
 from pam_opt.plans import LayerPlan
@@ -75,17 +76,16 @@ def _in_one(request: Request) -> LayersAndRecords:
             f"solver={REGROUPER!r}, which regroups first and then takes the parents one after the other"
         )
     if any(share != 1.0 for share in request.shares.values()):
-        raise PlanError(
-            f"share= is for solver={REGROUPER!r}; else the problem decides how many units merge"
-        )
+        raise PlanError(f"share= is for solver={REGROUPER!r}; else the problem decides how many units merge")
     assert request.information is not None
     assert request.responses is not None
     regrouped = request.information.regrouped([layer.name for layer in request.responses.layers])
+    in_two_steps, _ = _in_two_steps(replace(request, width=None), "auto")
     layers: list[LayerPlan] = []
     records: list[dict[str, Any]] = []
     for index, responses in enumerate(request.responses.layers):
         informed = responses if responses.name in regrouped else None
-        problem = within_computed(request, index, paired_problem(request, index, layers, informed))
+        problem = paired_problem(request, index, layers, in_two_steps, informed)
         solution = solve(
             problem, request.solver, time_limit=request.time_limit, seed=request.seed, threads=request.threads
         )

@@ -145,6 +145,18 @@ METHODS: dict[str, Method] = {
         informed=True,
         takes_width=False,
     ),
+    "pam-pairs": Method(
+        "PAM's greedy regrouping by information, then optimal pairs within the shared group",
+        "paired-grouping",
+        solver="pam",
+        informed=True,
+    ),
+    "pam-pairs-joint": Method(
+        "groups by information and pairs as one problem, no more computed units than pam-pairs",
+        "paired-grouping",
+        cost="fisher",
+        informed=True,
+    ),
     "mtz": Method(
         "MTZ: all units shared, greedy pairs of least functional difference, closed-form weights; no training between "
         "layers, for the study trains afterwards",
