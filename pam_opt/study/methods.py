@@ -150,12 +150,14 @@ METHODS: dict[str, Method] = {
         "paired-grouping",
         solver="pam",
         informed=True,
+        takes_width=False,
     ),
     "pam-pairs-joint": Method(
-        "groups by information and pairs as one problem, no more computed units than pam-pairs",
+        "groups by information and pairs of two parents as one problem, at no more E[C] than pam-pairs",
         "paired-grouping",
         cost="fisher",
         informed=True,
+        takes_width=False,
     ),
     "mtz": Method(
         "MTZ: all units shared, greedy pairs of least functional difference, closed-form weights; no training between "
