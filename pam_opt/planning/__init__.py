@@ -102,7 +102,8 @@ def plan(
         shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within
         either of two parents too; ``joint``, which pairs all units of all layers of two parents at once;
         ``representatives`` or ``columns``, which keep `width` of the units and read the others from these, one from
-        one or each from all together; ``grouping``, which decides the group of every unit; ``mtz``, which pairs by the
+        one or each from all together; ``grouping``, which decides the group of every unit; ``paired-grouping``, which
+        pairs shared units as well and needs `information`; ``mtz``, which pairs by the
         functional difference on inputs that are merged already, see `pam_opt.zip_networks`; or a control without a
         solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
         Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named

@@ -6,9 +6,12 @@ starts at about the width of one parent. What PAM's conditions say is kept, for 
 a task: a pair serves all tasks of its group, as its members did.
 
 In two steps, ``solver="pam"``: the groups are PAM's (`pam_opt.planning.pam`), and the units of every shared group are
-paired within it; any number of tasks. In one, any solver of ``paired_grouping``: groups and pairs of two parents
-are one problem for each layer (`pam_opt.planning.paired_problem`), at no more E[C] than in two
-steps.
+paired within it; any number of tasks. In one, any solver of ``paired_grouping``: groups and pairs of two parents are one
+problem for each layer (`pam_opt.planning.paired_problem`), at no more E[C] than in two steps. ``auto`` takes one step
+for two tasks and two steps for more.
+
+On MNIST (LeNet-5, digits 0-4 and 5-9, thresholds 0.2 and 0.15, weights refitted, no training) two steps gave 98.67 and
+98.67 % at 536 kMACs, one problem 98.71 and 98.82 % at 520; PAM's groups without pairs 99.00 and 99.00 % at 1547.
 
 Deviations from PAM: pairs; weights may be refitted (`pam_opt.merge`); in one step also which groups are chosen.
 
@@ -56,7 +59,7 @@ def plan_paired_grouping(request: Request) -> LayersAndRecords:
             "loss_budget= does not apply to problem='paired-grouping'; say by width= how many units to keep"
         )
     regrouper, _, pairs = request.solver.partition(":")
-    if regrouper == REGROUPER:
+    if regrouper == REGROUPER or (request.solver == "auto" and len(request.tasks) > 2):
         return _in_two_steps(request, pairs or "auto")
     return _in_one(request)
 

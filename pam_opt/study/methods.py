@@ -146,16 +146,15 @@ METHODS: dict[str, Method] = {
         takes_width=False,
     ),
     "pam-pairs": Method(
-        "PAM's greedy regrouping by information, then optimal pairs within the shared group",
+        "PAM's conditions on information with optimal pairs: of two parents, groups and pairs as one problem",
         "paired-grouping",
-        solver="pam",
         informed=True,
         takes_width=False,
     ),
-    "pam-pairs-joint": Method(
-        "groups by information and pairs of two parents as one problem, at no more E[C] than pam-pairs",
+    "pam-pairs-two-steps": Method(
+        "PAM's greedy regrouping by information, then optimal pairs within the shared group",
         "paired-grouping",
-        cost="fisher",
+        solver="pam",
         informed=True,
         takes_width=False,
     ),
