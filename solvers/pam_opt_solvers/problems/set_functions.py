@@ -1,8 +1,10 @@
 """Set functions of joint budgets: how much a set of units says together, e.g. about a task's label.
 
-A new one is a class here (or elsewhere) and one entry in ``SET_FUNCTIONS``. It must be monotone: a larger set
-never has a smaller value, and the empty set has 0. Everything but ``value`` and the two methods of storage has a
-default that calls ``value``; override it where all units at once are cheaper.
+A new one is a class here (or elsewhere) and one entry in ``SET_FUNCTIONS``. The empty set has 0, and a larger set
+never has a smaller value, or the class says ``monotone = False`` and that it is meant to. Of a budget on such a
+function, solvers prove that no decision is better whose sets keep it *in every part*, which is the same thing for a
+monotone one. Everything but ``value`` and the two methods of storage has a default that calls ``value``; override it
+where all units at once are cheaper.
 """
 
 from abc import ABC, abstractmethod
@@ -58,10 +60,12 @@ class SetFunction(ABC):
     ----------
     kind : its name in ``SET_FUNCTIONS`` and in files
     rounding : by how much a value may be off
+    monotone : whether it is certain that values never fall when units are added
     """
 
     kind: ClassVar[str]
     rounding: ClassVar[float] = 0.0
+    monotone: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -87,6 +91,17 @@ class SetFunction(ABC):
         """Return (s,) the value with each member left out."""
         return np.array([self.value(np.delete(members, place)) for place in range(len(members))])
 
+    def pairs(self, members: Indices, candidates: Indices) -> Floats:
+        """Return (c, c) the value with each two of (c,) candidates added; on the diagonal with each one alone."""
+        values = np.empty((len(candidates), len(candidates)))
+        for place, unit in enumerate(candidates):
+            values[place] = values[:, place] = self.added(np.append(members, unit))[candidates]
+        return values
+
+    def idle(self) -> NDArray[np.bool_]:
+        """Return (n,) the units that certainly add nothing to any set."""
+        return np.zeros(self.size, bool)
+
     def grow(self) -> Growth:
         """Return an empty set to be grown unit by unit."""
         return Growth(self)
@@ -103,6 +118,7 @@ class SetFunction(ABC):
 
 
 SET_FUNCTIONS: dict[str, str] = {
-    "gaussian_information": "pam_opt_solvers.problems.gaussian_information:GaussianInformation"
+    "gaussian_information": "pam_opt_solvers.problems.gaussian_information:GaussianInformation",
+    "kernel_information": "pam_opt_solvers.problems.kernel_information:KernelInformation",
 }
 """``module:Class`` of every set function that files may name."""
