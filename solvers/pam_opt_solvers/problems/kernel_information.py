@@ -148,7 +148,7 @@ class KernelInformation(SetFunction):
         """Return an empty set to be grown; a step is one product of kernels a candidate."""
         return _KernelGrowth(self)
 
-    def arrays(self) -> dict[str, NDArray[np.float64]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """Return its three parameters."""
         return {"values": self.values, "labels": self.labels, "noise": np.array(self.noise)}
 

@@ -9,7 +9,7 @@ where all units at once are cheaper.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,7 @@ class SetFunction(ABC):
         """Return f of a set, given as (s,) distinct unit indices."""
 
     @abstractmethod
-    def arrays(self) -> dict[str, NDArray[np.float64]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what it is made of, by name, for storage; the names are those of its parameters."""
 
     def added(self, members: Indices) -> Floats:
