@@ -8,6 +8,7 @@ Start with `plan`, `merge`, `prune` and `costs`; the decisions inside are solved
 """
 
 from pam_opt.errors import PamOptError
+from pam_opt.information.options import Information
 from pam_opt.macs import CostTable, costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import merge, single
@@ -15,25 +16,29 @@ from pam_opt.network import MultitaskNetwork
 from pam_opt.planning import frontier, plan
 from pam_opt.planning.frontier import FrontierPoint, PlanFrontier
 from pam_opt.plans import LayerPlan, Plan
-from pam_opt.pruning import PruneStep, prune
+from pam_opt.pruning import PruneStep, Schedule, prune
 from pam_opt.storage import load, save
 from pam_opt.tasks import Task
 from pam_opt.training import TrainOptions, evaluate, train
+from pam_opt.zipping import Zipped, zip_networks
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CostTable",
     "FrontierPoint",
+    "Information",
     "LayerPlan",
     "MultitaskNetwork",
     "PamOptError",
     "Plan",
     "PlanFrontier",
     "PruneStep",
+    "Schedule",
     "Statistics",
     "Task",
     "TrainOptions",
+    "Zipped",
     "costs",
     "evaluate",
     "frontier",
@@ -45,4 +50,5 @@ __all__ = [
     "save",
     "single",
     "train",
+    "zip_networks",
 ]
