@@ -136,11 +136,15 @@ class GaussianInformation(SetFunction):
         """Overall covariances (A, n, n) and how many labels each stands for (A,)."""
         if self.covariance.ndim == 3:
             return self.covariance, np.ones(len(self.covariance))
+        return self.covariance[None], np.array([self._label_of_class.max(initial=0) + 1.0])
+
+    @property
+    def _label_of_class(self) -> Indices:
         assert self.variables is not None
-        return self.covariance[None], np.array([max(1.0, self.variables.max(initial=0) + 1.0)])
+        return self.variables
 
     def _check_probabilities(self) -> None:
-        sums = np.bincount(self.variables, self.probabilities) if len(self.probabilities) else np.zeros(1)
+        sums = np.bincount(self._label_of_class, self.probabilities) if len(self.probabilities) else np.zeros(1)
         if (self.probabilities < 0).any() or (np.abs(sums - 1) > 1e-6).any():
             raise ProblemError(f"probabilities are {self.probabilities}; they must be at least 0 and sum to 1")
 
@@ -149,8 +153,8 @@ class GaussianInformation(SetFunction):
             _check_definite(matrix, "covariance")
         for place, matrix in enumerate(self.class_covariances):
             _check_definite(matrix, f"class_covariances[{place}]")
-        for label in np.unique(self.variables):
-            own = self.variables == label
+        for label in np.unique(self._label_of_class):
+            own = self._label_of_class == label
             within = np.tensordot(self.probabilities[own], self.class_covariances[own], axes=1)
             self._check_between(self._overall[0][label if self.covariance.ndim == 3 else 0], within)
 
@@ -287,13 +291,12 @@ class GaussianInformation(SetFunction):
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return its five parameters."""
-        assert self.variables is not None
         return {
             "covariance": self.covariance,
             "class_covariances": self.class_covariances,
             "probabilities": self.probabilities,
             "noise": np.array(self.noise),
-            "variables": self.variables,
+            "variables": self._label_of_class,
         }
 
 
