@@ -6,9 +6,9 @@ starts at about the width of one parent. What PAM's conditions say is kept, for 
 a task: a pair serves all tasks of its group, as its members did.
 
 In two steps, ``solver="pam"``: the groups are PAM's (`pam_opt.planning.pam`), and the units of every shared group are
-paired within it; any number of tasks. In one, any solver of ``paired_grouping``: groups and pairs of two parents are one
-problem for each layer (`pam_opt.planning.paired_problem`), at no more E[C] than in two steps. ``auto`` takes one step
-for two tasks and two steps for more.
+paired within it; any number of tasks. In one, any solver of ``paired_grouping``: groups and pairs of two parents are
+one problem for each layer (`pam_opt.planning.paired_problem`), at no more E[C] than in two steps. ``auto`` takes one
+step for two tasks and two steps for more.
 
 On MNIST (LeNet-5, digits 0-4 and 5-9, thresholds 0.2 and 0.15, weights refitted, no training) two steps gave 98.67 and
 98.67 % at 536 kMACs, one problem 98.71 and 98.82 % at 520; PAM's groups without pairs 99.00 and 99.00 % at 1547.

@@ -22,12 +22,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pam_opt.information.responses import Responses
-from pam_opt.information.unit_sets import UnitInformation
 from pam_opt.macs import run_probability
 from pam_opt.planning.clusters import unit_costs
+from pam_opt.planning.exact_grouping import layer_functions, threshold
 from pam_opt.planning.grouping import groups_of
 from pam_opt.planning.incoming import incoming_weights
-from pam_opt.planning.pam import estimators_of, thresholds
 from pam_opt.planning.request import Request
 from pam_opt.planning.sharing import LEFT_AFTER_REFIT
 from pam_opt.plans import LayerPlan
@@ -118,13 +117,12 @@ def _budgets(request: Request, informed: Responses | None, served: np.ndarray) -
         return ()
     assert request.responses is not None
     assert request.information is not None
-    estimators = estimators_of(request.information, informed, request.responses.labels)
-    limits = thresholds(request.information, informed, estimators)
+    functions = layer_functions(request.information, informed, request.responses)
     return tuple(
         JointBudget(
             np.append(~served[:, column], False),
-            UnitInformation(estimators[task], request.information.scan),
-            limits[task],
+            functions[task],
+            threshold(request.information, informed, functions[task]),
             f"information on {task}",
         )
         for column, task in enumerate(request.tasks)

@@ -54,21 +54,17 @@ EXACT_CHOICES = 2000
 
 
 def _grouping(problem: Grouping) -> Choice:
+    if Feature.SET_FUNCTION in problem.features and len(problem.linear):
+        return "cuts", "bounds joint budgets beside linear ones"
     if Feature.SET_FUNCTION in problem.features:
-        return "cuts", "the one method that bounds joint budgets"
+        return "decomposition", "proves joint budgets of far more units than cuts"
     if problem.cost.size <= EXACT_CHOICES:
         return "math_opt", "exact and fast at this size"
     return "lagrangian", "close to the optimum and its bound in seconds at this size"
 
 
-CUTTABLE_UNITS = 24
-"""Units of a layer up to which joint budgets are proved by cuts within seconds."""
-
-
 def _paired_grouping(problem: PairedGrouping) -> Choice:
     if problem.joint:
-        if problem.n_units <= CUTTABLE_UNITS:
-            return "cuts", "exact, and few enough units for it"
         return "regrow", "keeps joint budgets by the sets themselves and takes one assignment a round"
     if len(problem.linear) == 0:
         return "regrow", "without budgets one assignment, which is exact"
