@@ -10,7 +10,7 @@ from networks import SHAPES, group, make_data, make_tasks, members, permuted_cop
 
 import pam_opt as pam
 from pam_opt.errors import PlanError
-from pam_opt.information import Information
+from pam_opt.information.options import Information
 from pam_opt.planning.clusters import unit_costs
 from pam_opt.planning.paired_grouping import pair_within_groups
 from pam_opt.planning.preparing import prepare
