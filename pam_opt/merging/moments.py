@@ -61,8 +61,12 @@ class TaskData:
             raise DataError(f"calibration has no data of the tasks {missing}; give batches for every task")
         return cls({task: _inputs(calibration[task], f"calibration of {task!r}") for task in tasks}, balance, seed)
 
-    def moments(self, network: MultitaskNetwork, index: int) -> dict[str, Tensor]:
+    def moments(self, networks: Mapping[str, MultitaskNetwork], index: int) -> dict[str, Tensor]:
         """Return ``H_t = a_t (E_t[x x'] + ridge)`` of a layer's inputs, all groups side by side, for every task.
+
+        Parameters
+        ----------
+        networks : task -> network that its data run through; the same object for tasks of one network
 
         Returns
         -------
@@ -72,11 +76,14 @@ class TaskData:
         ------
         DataError : moments that overflow
         """
-        plain: dict[int, Tensor] = {}
-        for inputs in self.inputs.values():
-            if id(inputs) not in plain:
-                plain[id(inputs)] = _second_moments(network, index, inputs, self.seed)
-        return {task: self.balance[task] * plain[id(inputs)] for task, inputs in self.inputs.items()}
+        plain: dict[tuple[int, int], Tensor] = {}
+        result = {}
+        for task, inputs in self.inputs.items():
+            key = id(inputs), id(networks[task])
+            if key not in plain:
+                plain[key] = _second_moments(networks[task], index, inputs, self.seed)
+            result[task] = self.balance[task] * plain[key]
+        return result
 
 
 def _inputs(batches: Batches, what: str) -> list[Tensor]:
