@@ -8,6 +8,7 @@ Start with `plan`, `merge`, `prune` and `costs`; the decisions inside are solved
 """
 
 from pam_opt.errors import PamOptError
+from pam_opt.information.options import Information
 from pam_opt.macs import CostTable, costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import merge, single
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CostTable",
     "FrontierPoint",
+    "Information",
     "LayerPlan",
     "MultitaskNetwork",
     "PamOptError",

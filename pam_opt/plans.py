@@ -96,6 +96,23 @@ class LayerPlan:
         counts = units or [int(column.max(initial=-1)) + 1 for column in members.T]
         return cls.build(name, *place_members(members, shares, counts), groups)
 
+    @classmethod
+    def of_groups(cls, name: str, groups: Sequence[Group], units: Sequence[int]) -> "LayerPlan":
+        """Build a plan in which no units merge.
+
+        Parameters
+        ----------
+        groups : the tasks that every unit serves, parent after parent; none for one that is dropped
+        units : number of units of every parent
+
+        Raises
+        ------
+        PlanError : see `build`
+        """
+        kept = np.array([bool(group) for group in groups])
+        places = np.split(np.where(kept, np.cumsum(kept) - 1, -1), np.cumsum(units)[:-1])
+        return cls.build(name, places, [(column >= 0).astype(float) for column in places], [g for g in groups if g])
+
     @property
     def widths(self) -> Widths:
         """Number of merged units of every group."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from pam_opt.information.options import Information
+from pam_opt.information.responses import Collected
 from pam_opt.macs import output_positions
 from pam_opt.measuring import Statistics
 from pam_opt.network import MultitaskNetwork
@@ -18,9 +20,11 @@ class Request:
     Parameters
     ----------
     parents : task -> network of one task, in the order of the tasks
+    statistics : without layers where the planner reads none of them
     shares : layer name -> fraction of the possible pairs that merge, or of the kept units that are shared
     calibration : batches, for the planners that need more than the statistics
     width : units kept per layer as a fraction of the widest parent's; None keeps all
+    information, responses : what is asked of information, and what it is estimated from; None where it is not asked
     chosen : why this problem was chosen where the user named none; goes into the records
     """
 
@@ -38,6 +42,8 @@ class Request:
     seed: int = 0
     threads: int = 1
     chosen: str = ""
+    information: Information | None = None
+    responses: Collected | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
