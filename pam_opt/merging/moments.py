@@ -15,7 +15,7 @@ from pam_opt.structure import canonical
 from pam_opt.training import Batches, evaluation_mode
 
 RIDGE = 1e-6
-"""Added to the diagonal of every second-moment matrix, relative to its mean diagonal.
+"""Added to the diagonal of every second-moment matrix, relative to its inputs' mean square.
 
 Inputs that never fire, inputs that repeat each other and fewer samples than inputs leave a matrix singular. In such
 directions, where the data say nothing, the ridge lets the balance of the tasks decide.
@@ -106,7 +106,8 @@ def _second_moments(network: MultitaskNetwork, index: int, inputs: Sequence[Tens
     moments = total / rows
     if not moments.isfinite().all():
         raise DataError(f"layer {layer.name!r}: second moments of its inputs overflow; scale the calibration inputs")
-    ridge = torch.full((len(moments),), RIDGE * float(moments.diagonal().mean()), dtype=torch.float64)
+    power = float(moments.diagonal()[:-1].mean())
+    ridge = torch.full((len(moments),), RIDGE * (power or 1.0), dtype=torch.float64)
     ridge[-1] = _RIDGE_OF_CONSTANT  # whatever the scale of the inputs, the constant is 1
     return moments + torch.diag(ridge)
 

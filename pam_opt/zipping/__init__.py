@@ -183,9 +183,10 @@ def zip_networks(
     Notes
     -----
     Beyond the paper: biases are shared as weights of the constant input. Batch norms are folded into the weights and
-    written anew behind them. H_A and H_B may be singular (dead inputs, fewer samples than inputs): 1e-6 of their mean
-    diagonal is added, so in directions that no sample shows the weights become the balance's mean, and no matrix
-    of one task alone is inverted. Of large convolution maps positions are drawn, as in ``merge(weights="refit")``.
+    written anew behind them. H_A and H_B may be singular (dead inputs, fewer samples than inputs): 1e-6 of the inputs'
+    mean square is added to their diagonals, so that in directions that no sample shows the weights become the
+    balance's mean; no matrix of one task alone is inverted. Of large convolution maps positions are drawn, as in
+    ``merge(weights="refit")``.
 
     References
     ----------
