@@ -120,8 +120,7 @@ def test_sharing_nothing_reproduces_the_parents(family: str, form):
         torch.testing.assert_close(output, parents[task](x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.5])
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(("count", "share"), [(2, 1.0), (3, 0.5)])
 @pytest.mark.parametrize("family", NAMES)
 def test_plan_and_merge_give_the_zipped_network(family: str, count: int, share: float):
     parents, tasks, data = example(family, count, wide=count == 3)

@@ -1,7 +1,7 @@
 """Second moments of what a layer of the merged network reads, on each task's own data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -93,8 +93,8 @@ def _inputs(batches: Batches, what: str) -> list[Tensor]:
 @torch.no_grad()
 def _second_moments(network: MultitaskNetwork, index: int, inputs: Sequence[Tensor], seed: int) -> Tensor:
     layer, generator = network.structure.layers[index], torch.Generator().manual_seed(seed)
-    structure = replace(network.structure, input_shape=tuple(inputs[0].shape[1:]))
-    positions = output_positions(structure)[index]
+    shape = tuple(inputs[0].shape[1:])
+    positions = 1 if layer.kind == "linear" else output_positions(network.structure, shape)[index]
     samples = sum(len(x) for x in inputs)
     total, rows = torch.zeros(()), 0
     with evaluation_mode(network):
