@@ -9,7 +9,7 @@ from networks import NAMES, SHAPES, group, make_data, make_tasks, members, permu
 from torch import Tensor, nn
 
 import pam_opt as pam
-from pam_opt.errors import DataError, PamOptError, PlanError, StorageError, TaskError
+from pam_opt.errors import DataError, PamOptError, PlanError, StorageError, TaskError, UnsupportedModel
 from pam_opt.merging.closed_form import closed_form, functional_difference
 from pam_opt.merging.moments import TaskData
 from pam_opt.merging.weights import Mix
@@ -279,6 +279,16 @@ def test_weight_sharing_networks_are_saved_and_loaded(tmp_path):
         WeightSharingNetwork.load(tmp_path / "lattice.safetensors")
     with pytest.raises(TaskError, match="unknown task names"):
         loaded(x, "z")
+
+
+def test_weight_sharing_saves_no_computation(tmp_path):
+    parents, tasks, data = example("lenet5", 2)
+    network, _ = pam.zip_networks(parents, data, tasks=tasks, share=0.5, form="weights")
+    alone = {task.name: pam.costs(pam.single(parents[task.name], task, SHAPES["lenet5"])).expected for task in tasks}
+    assert network.macs() == {group("a"): alone["a"], group("b"): alone["b"], BOTH: alone["a"] + alone["b"]}
+    for call in (lambda: pam.costs(network), lambda: pam.save(network, tmp_path / "n")):  # type: ignore[arg-type]
+        with pytest.raises(UnsupportedModel, match="takes a MultitaskNetwork, not WeightSharingNetwork"):
+            call()
 
 
 def test_fewer_samples_than_inputs_dead_units_and_constant_data_are_zipped():
