@@ -44,7 +44,7 @@ class Vib(Pruner):
 
     description: ClassVar[str] = "gates that learn which units carry information (VIB, PAM's P1)"
 
-    def __init__(self, kl_factor: float | Sequence[float] = 1e-5, threshold: float = 0.0, rate: float = 10.0) -> None:
+    def __init__(self, kl_factor: float | Sequence[float] = 1e-5, threshold: float = 0.0, rate: float = 30.0) -> None:
         self.kl_factors = (kl_factor,) if isinstance(kl_factor, int | float) else tuple(kl_factor)
         self.threshold, self.rate = threshold, rate
         self._trained = 0
