@@ -24,6 +24,7 @@ from torch import nn
 import pam_opt as pam
 from pam_opt.errors import PlanError, TaskError
 from pam_opt.macs import output_positions, unit_macs
+from pam_opt.pruning import METHODS
 from pam_opt.pruning.choose import choose_units
 from pam_opt.pruning.taylor import taylor_scores
 from pam_opt.surgery import remove_units
@@ -427,6 +428,87 @@ def test_the_drop_counts_from_a_reference_that_is_given(trained):
     assert pam.costs(easy).expected <= 50.0
     with pytest.raises(PlanError, match="lacks a number for the tasks \\['b'\\]"):
         prune(network, train, validation, tasks=tasks, reference={"a": 1.0})
+
+
+@pytest.mark.parametrize("max_drop", [0.02, 1.0])
+def test_a_schedule_of_given_effort_trains_equally_long_whatever_happens(trained, max_drop, monkeypatch):
+    network, train, validation, tasks = trained
+    trained_for = []
+    monkeypatch.setattr(METHODS["taylor"], "train", lambda *args: trained_for.append(args[4]))
+    schedule = pam.Schedule.of_effort(66, 10, max_drop=max_drop, fraction=0.05)
+    steps = []
+    small = pam.prune(network, train, validation, tasks=tasks, schedule=schedule, progress=steps.append)
+    assert trained_for == [6] * 11
+    assert steps[-1].ended == "all 10 removals are tried"
+    assert pam.costs(small).expected == steps[-1].expected_macs
+    taken_back = sum(not step.within for step in steps)
+    assert taken_back > 0 if max_drop < 1 else taken_back == 0
+
+
+def test_a_network_outside_the_drop_is_trained_instead_of_pruned(trained):
+    network, train, validation, tasks = trained
+    ruined = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in ruined.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    reference, steps = pam.evaluate(network, validation, tasks), []
+    options = pam.TrainOptions(learning_rate=0.01)
+    for effort, words in ((0, "does not come within the allowed drop"), (600, "all 12 removals are tried")):
+        schedule = pam.Schedule.of_effort(effort, 12, max_drop=0.1)
+        small = pam.prune(
+            ruined,
+            train,
+            validation,
+            tasks=tasks,
+            schedule=schedule,
+            reference=reference,
+            training=options,
+            progress=steps.append,
+        )
+        assert words in steps[-1].ended
+        assert steps[-1].within == (effort > 0)
+        assert (pam.costs(small).expected < pam.costs(ruined).expected) == (effort > 0)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5])
+def test_a_fraction_of_units_goes_from_the_shared_groups_alone(trained, fraction):
+    network, train, validation, tasks = trained
+    schedule = pam.Schedule(max_drop=None, removals=1, fraction=fraction, by="units", steps=0, groups="shared")
+    small = pam.prune(network, train, validation, tasks=tasks, schedule=schedule)
+
+    def units(of, shared):
+        return sum(n for layer in of.structure.widths[:-1] for g, n in layer.items() if (len(g) > 1) is shared)
+
+    assert units(small, shared=False) == units(network, shared=False)
+    assert units(small, shared=True) == units(network, shared=True) - round(fraction * units(network, shared=True))
+
+
+def test_a_unit_that_could_not_go_alone_makes_room_for_others(trained, monkeypatch):
+    network, train, validation, tasks = trained
+    costs_much = copy.deepcopy(network)
+    monkeypatch.setattr(METHODS["taylor"], "train", lambda *args: None)
+    scores = METHODS["taylor"]().scores(network, train, tasks)
+    order = sorted((float(score), place, unit) for place, all_ in scores.items() for unit, score in enumerate(all_))
+    _, place, unit = order[-1]
+    wrong = {p: torch.full_like(score, 2.0) for p, score in scores.items()}
+    wrong[place][unit], wrong[order[0][1]][order[0][2]] = 0.0, 1.0
+    monkeypatch.setattr(METHODS["taylor"], "scores", lambda *args: {p: score.clone() for p, score in wrong.items()})
+    monkeypatch.setattr(METHODS["taylor"], "per_mac", False)
+    schedule = pam.Schedule(max_drop=0.005, removals=2, fraction=1e-9, steps=0)
+    steps = []
+    small = pam.prune(costs_much, train, validation, tasks=tasks, schedule=schedule, progress=steps.append)
+    assert [step.within for step in steps] == [True, False, True, True]
+    index, g = order[0][1]
+    assert small.structure.widths[index][g] == network.structure.widths[index][g] - 1
+
+
+def test_a_target_out_of_reach_is_told(trained):
+    network, train, validation, tasks = trained
+    steps = []
+    small = prune(network, train, validation, tasks=tasks, target_macs=1.0, **STOP, progress=steps.append)
+    assert steps[-1].ended.startswith("no unit may go any more")
+    assert steps[-1].ended.endswith("short of the target")
+    assert pam.costs(small).expected == steps[-1].expected_macs
 
 
 def test_exclusive_groups_are_pruned_too(trained):

@@ -1,6 +1,7 @@
 """Choose which units go: least score per MAC saved first, down to a number of MACs or by a number of units."""
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ def choose_units(
     Parameters
     ----------
     positions, probabilities : of `pam_opt.macs`
-    scores : place -> (units,); units of places left out stay
+    scores : place -> (units,); units of places left out stay, and those of an infinite score
     target : E[C] at which to stop
     most : units that may go at most; None = any number
     per_mac : False takes units in the order of their scores alone
@@ -63,6 +64,8 @@ def choose_units(
             continue
         unit = queues[place][0]
         ratio = float(scores[place][unit]) / (max(state.saved(place), 1e-300) if per_mac else 1.0)
+        if ratio == math.inf:
+            continue
         if ratio > looked_at:
             heapq.heappush(heap, (ratio, place[0], sorted(place[1]), place))
             continue

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 
+import torch
 from torch import Tensor
 
 from pam_opt.data import checked
@@ -115,6 +116,7 @@ class _Run:
         reached = self.look(best)
         report(reached)
         tries = halvings = failures = 0
+        held: list[tuple[Place, int]] = []
         while not (ended := self.ended(reached, tries, failures)):
             tries += 1
             if not reached.within:
@@ -123,18 +125,25 @@ class _Run:
                 report(reached)
                 failures = 0 if reached.within else failures + 1
                 continue
-            candidate, note = self.smaller(best, reached.expected_macs, schedule.fraction / 2**halvings)
-            if candidate is None:
-                ended = "no unit may go any more: every layer is down to the units that its readers need"
+            gone, note = self.choose(best, reached.expected_macs, schedule.fraction / 2**halvings, held)
+            if not gone and schedule.by != "rule":
+                ended = "no unit may go any more: " + (
+                    "none of them alone stays within the allowed drop"
+                    if held
+                    else "every layer is down to the units that its readers need"
+                )
                 break
+            candidate = self.without(best, gone)
             self.train(candidate, schedule.steps, tries)
             step = replace(self.look(candidate), note=note)
             report(step)
             if step.within:
-                best, reached, failures = candidate, step, 0
+                best, reached, failures, held = candidate, step, 0, []
                 halvings = halvings if schedule.removals is not None else 0
             else:
                 failures, halvings = failures + 1, halvings + 1
+                # A single unit that could not go would be the least again: others are tried before it.
+                held += gone if len(gone) == 1 else []
         missed = schedule.target_macs is not None and reached.expected_macs > schedule.target_macs
         return best, replace(reached, ended=f"{ended}; short of the target" if missed else ended)
 
@@ -161,14 +170,16 @@ class _Run:
         within = all(accuracy[name] >= least - 1e-12 for name, least in self.allowed.items())
         return PruneStep(expected, accuracy, within)
 
-    def smaller(
-        self, network: MultitaskNetwork, expected: float, fraction: float
-    ) -> tuple[MultitaskNetwork | None, str]:
-        """Remove a fraction, and say what had to stay; None if no unit may go."""
+    def choose(
+        self, network: MultitaskNetwork, expected: float, fraction: float, held: Sequence[tuple[Place, int]]
+    ) -> tuple[list[tuple[Place, int]], str]:
+        """Choose the units of a fraction, but none that is held; say what had to stay though it is closed."""
         schedule = self.schedule
-        scores = self.pruner.scores(network, self.train_batches, self.tasks)
-        if schedule.groups == "shared":
-            scores = {place: score for place, score in scores.items() if len(place[1]) > 1}
+        found = self.pruner.scores(network, self.train_batches, self.tasks)
+        every = schedule.groups == "all"
+        scores = {place: score.clone() for place, score in found.items() if every or len(place[1]) > 1}
+        for place, unit in held:
+            scores[place][unit] = math.inf
         structure = network.structure
         probabilities = costs(network, combinations=self.combinations).probabilities
         goal, most = max(expected * (1 - fraction), schedule.target_macs or 0.0), None
@@ -179,19 +190,26 @@ class _Run:
         positions, closed = output_positions(structure), self.pruner.closed(network)
         per_mac = self.pruner.per_mac and schedule.by == "macs"
         keep = choose_units(structure, positions, probabilities, scores, goal, most, per_mac=per_mac, closed=closed)
-        if schedule.by != "rule" and all(bool(mask.all()) for mask in keep.values()):
-            return None, ""
-        return self.pruner.remove(network, keep), _held(structure, keep, closed)
+        gone = [(place, unit) for place, mask in keep.items() for unit in (~mask).nonzero().flatten().tolist()]
+        return gone, _stuck(structure, keep, closed)
+
+    def without(self, network: MultitaskNetwork, gone: Sequence[tuple[Place, int]]) -> MultitaskNetwork:
+        """Remove units."""
+        keep: dict[Place, Tensor] = {}
+        for place, unit in gone:
+            index, group = place
+            keep.setdefault(place, torch.ones(network.structure.widths[index][group], dtype=torch.bool))[unit] = False
+        return self.pruner.remove(network, keep)
 
 
-def _held(structure: Structure, keep: Mapping[Place, Tensor], closed: Mapping[Place, Tensor]) -> str:
+def _stuck(structure: Structure, keep: Mapping[Place, Tensor], closed: Mapping[Place, Tensor]) -> str:
     """Say where closed units had to stay."""
-    held = [
+    stuck = [
         f"layer {structure.layers[index].name!r}, group {combination_key(group)!r}"
         for (index, group), mask in keep.items()
         if (index, group) in closed and bool((mask & closed[index, group]).any())
     ]
-    return f"all gates are closed, but units had to stay for their readers: {'; '.join(held)}" if held else ""
+    return f"all gates are closed, but units had to stay for their readers: {'; '.join(stuck)}" if stuck else ""
 
 
 def _pruner(method: str | Pruner) -> Pruner:
