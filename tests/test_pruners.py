@@ -104,12 +104,11 @@ def test_a_gate_of_a_map_counts_all_its_positions(family):
     data = make_data(SHAPES[family], tasks, (6,))
     scores = Taylor().scores(network, data, tasks)
     gates = {place: torch.ones(len(score), requires_grad=True) for place, score in scores.items()}
-    handles = [
-        network.block(*place).pre.register_forward_hook(
-            lambda _m, _i, y, gate=gate: y * gate.reshape(-1, *[1] * (y.ndim - 2))
-        )
-        for place, gate in gates.items()
-    ]
+
+    def hook(gate):
+        return lambda _m, _i, output: output * gate.reshape(-1, *[1] * (output.ndim - 2))
+
+    handles = [network.block(*place).pre.register_forward_hook(hook(gate)) for place, gate in gates.items()]
     x, targets = data[0]
     outputs = network(x)
     torch.stack([task.mean_loss(outputs[task.name], targets[task.name]) for task in tasks]).mean().backward()

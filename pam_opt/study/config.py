@@ -167,11 +167,6 @@ class PruneConfig(_TrainConfig):
         """Epochs of fine-tuning, each a result of its own; None where `steps` says how long is trained."""
         return (None,) if self.epochs is None else self.epochs
 
-    @property
-    def trains(self) -> bool:
-        """Whether any result is trained before its first removal."""
-        return any(self.epochs) if self.epochs is not None else self.warm_up > 0
-
     def plan(self, budget: float | None, epoch_steps: int) -> Schedule:
         """Build the schedule for a budget in epochs of so many steps."""
         common = {"max_drop": self.max_drop, "target_macs": self.target_macs, "fraction": self.fraction}
@@ -213,9 +208,6 @@ class StudyConfig(_Section):
             unknown = [name for name in given if name not in known]
             if unknown:
                 raise ValueError(f"{what}: unknown {unknown}; known are {sorted(known)}")
-        for name in () if self.prune is None or self.prune.trains else self.prune.methods:
-            if PRUNING_METHODS[name].needs_training:
-                raise ValueError(f"prune.methods: {name!r} learns in training; give epochs or warm_up above 0")
         if len(self.tasks) < 2:
             raise ValueError("tasks: a multitask network needs at least two tasks")
         lists = {

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pam_opt.pruning import METHODS as PRUNERS
 from pam_opt.study.config import StudyConfig
 from pam_opt.study.methods import METHODS
 
@@ -50,18 +49,10 @@ class Cell:
 
 
 def cells(config: StudyConfig) -> list[list[Cell]]:
-    """List the results of a study, those of one plan and merge together.
-
-    A pruner that learns in training has none at a budget of zero.
-    """
+    """List the results of a study, those of one plan and merge together."""
     prunings: list[tuple[str | None, float | None]] = [(None, None)]
     if config.prune:
-        prunings = [
-            (method, budget)
-            for method in config.prune.methods
-            for budget in config.prune.budgets
-            if budget != 0 or not PRUNERS[method].needs_training
-        ]
+        prunings = [(method, budget) for method in config.prune.methods for budget in config.prune.budgets]
     return [
         [
             Cell(method, width, epochs, pruner, budget)
