@@ -7,7 +7,7 @@ from typing import Self
 import torch
 
 from pam_opt.errors import PlanError
-from pam_opt.information.estimator import Estimator, Growth
+from pam_opt.information.estimator import Estimator, Growth, with_positions
 from pam_opt.information.variables import label_variables
 
 LARGEST_RATIO = 1e7
@@ -39,7 +39,7 @@ class GaussianInformation(Estimator):
 
     def __init__(self, values: torch.Tensor, labels: torch.Tensor, noise: float = 0.1) -> None:
         super().__init__(values, labels, noise)
-        flat = values.reshape(self.samples, self.units, -1).double()
+        flat = with_positions(values).double()
         if flat.shape[-1] != 1:
             raise PlanError(
                 f"activations have {flat.shape[-1]} positions a unit and the estimator 'gaussian' takes one; "
