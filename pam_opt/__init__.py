@@ -20,6 +20,7 @@ from pam_opt.pruning import PruneStep, Schedule, prune
 from pam_opt.storage import load, save
 from pam_opt.tasks import Task
 from pam_opt.training import TrainOptions, evaluate, train
+from pam_opt.zipping import Zipped, zip_networks
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ __all__ = [
     "Statistics",
     "Task",
     "TrainOptions",
+    "Zipped",
     "costs",
     "evaluate",
     "frontier",
@@ -48,4 +50,5 @@ __all__ = [
     "save",
     "single",
     "train",
+    "zip_networks",
 ]

@@ -141,6 +141,11 @@ def place_members(
     return places, parts
 
 
+def own_groups(members: np.ndarray, tasks: Sequence[str]) -> list[Group]:
+    """Give each cluster the group of its members' tasks."""
+    return [frozenset(tasks[int(column)] for column in np.flatnonzero(row >= 0)) for row in members]
+
+
 def _check_layer(name: str, places: Sequence[np.ndarray], shares: Sequence[np.ndarray], count: int) -> None:
     shapes = [column.shape for column in places], [column.shape for column in shares]
     if shapes[0] != shapes[1] or any(len(shape) != 1 for shape in shapes[0]):

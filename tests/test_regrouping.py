@@ -14,6 +14,7 @@ import pam_opt as pam
 from pam_opt.errors import DataError, PlanError, UnsupportedModel
 from pam_opt.information import ESTIMATORS
 from pam_opt.information import regroup as regrouping
+from pam_opt.information.estimator import Growth
 from pam_opt.information.labels import labels_of
 from pam_opt.information.regroup import GreedySet, greedy_set, groups_of_sets
 from pam_opt.information.responses import collect
@@ -109,29 +110,21 @@ def test_lazy_and_full_scan_choose_the_same_units(estimator, monkeypatch):
     assert lazy < full
 
 
-class Table:
-    """A growth of a set function that is written down: sums of weights, and falls where a set says so."""
-
-    tolerance = 0.0
+class Table(Growth):
+    """A growth of a set function that is written down: sums of weights, less what a set of so many units falls by."""
 
     def __init__(self, weights: np.ndarray, falls: np.ndarray) -> None:
+        super().__init__(len(weights), torch.device("cpu"))
         self.weights, self.falls = weights, falls
-        self.members: list[int] = []
-
-    @property
-    def value(self) -> float:
-        return self.of(self.members)
 
     def of(self, members: list[int]) -> float:
         return float(self.weights[members].sum() - self.falls[len(members)])
 
-    def values(self, candidates: torch.Tensor) -> torch.Tensor:
+    def _values(self, candidates: torch.Tensor) -> torch.Tensor:
         return torch.tensor([self.of([*self.members, int(unit)]) for unit in candidates], dtype=torch.float64)
 
-    precise = values
-
-    def add(self, unit: int) -> None:
-        self.members.append(unit)
+    def _put(self, unit: int) -> None:
+        self.value = self.of([*self.members, unit])
 
 
 def test_a_lazy_scan_notices_values_that_fall_and_looks_again():
@@ -162,7 +155,10 @@ def test_a_lazy_scan_of_what_saturates_evaluates_far_fewer():
 @pytest.mark.parametrize("scan", ["lazy", "full"])
 def test_ends_of_a_set(scan):
     weights = np.array([0.5, 0.5, 0.5, 0.2])
-    table = lambda: Table(weights, np.zeros(6))  # noqa: E731
+
+    def table() -> Table:
+        return Table(weights, np.zeros(6))
+
     assert greedy_set(table(), range(4), 0.1, scan).units == ()
     assert greedy_set(table(), [], 1.0, scan) == GreedySet((), 0.0, 0, 0)
     assert greedy_set(table(), [1, 0], 1.0, scan).units == (0, 1)  # ties: the first unit; exactly alpha is allowed

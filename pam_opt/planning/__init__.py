@@ -20,8 +20,10 @@ from pam_opt.planning.controls import CONTROLS, LayersAndRecords
 from pam_opt.planning.frontier import frontier
 from pam_opt.planning.grouping import plan_grouping
 from pam_opt.planning.joint import plan_joint
+from pam_opt.planning.mtz import plan_mtz
 from pam_opt.planning.multi import plan_multi, plan_multi_within
 from pam_opt.planning.network import plan_network
+from pam_opt.planning.paired_grouping import plan_paired_grouping
 from pam_opt.planning.pairing import plan_pairing
 from pam_opt.planning.pam import plan_pam
 from pam_opt.planning.preparing import prepare
@@ -42,11 +44,16 @@ PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
     "multi-within": plan_multi_within,
     "joint": plan_joint,
     "grouping": plan_grouping,
+    "mtz": plan_mtz,
+    "paired-grouping": plan_paired_grouping,
     **CONTROLS,
 }
 
 REGROUPERS: dict[str, Callable[[Request], LayersAndRecords]] = {"pam": plan_pam}
 """Solver of ``grouping`` -> planner by information; they read responses and no statistics."""
+
+NEED_INFORMATION = frozenset({"paired-grouping"})
+"""Problems that need `Information` whatever the solver."""
 
 NEED_WITHIN = frozenset({"representatives", "columns", "multi-within"})
 """Problems that need the covariance within each parent: `measure` with ``within=True``."""
@@ -80,6 +87,7 @@ def plan(
     ----------
     parents : task name -> trained module; a chain of supported operations, see `pam_opt.tracing.SUPPORTED`
     calibration : re-iterable batches (x, {task name: target}); not needed with `statistics`, except for `information`
+        and by ``mtz``
     tasks : one `Task` for each parent
     cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``, default ``fisher``,
         and ``joint``, default ``weights``
@@ -94,7 +102,8 @@ def plan(
         shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within
         either of two parents too; ``joint``, which pairs all units of all layers of two parents at once;
         ``representatives`` or ``columns``, which keep `width` of the units and read the others from these, one from
-        one or each from all together; ``grouping``, which decides the group of every unit; or a control without a
+        one or each from all together; ``grouping``, which decides the group of every unit; ``mtz``, which pairs by the
+        functional difference on inputs that are merged already, see `pam_opt.zip_networks`; or a control without a
         solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
         Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named
         nor a width given, and its record says so; otherwise ``pairing``
@@ -106,7 +115,7 @@ def plan(
     width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing``, ``multi`` and the
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
         reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
-        are computed, see `pam_opt.planning.grouping`. Not for ``network`` and ``multi-within``
+        are computed, see `pam_opt.planning.grouping`. Not for ``network``, ``mtz`` and ``multi-within``
     information : for ``grouping``: how the information of units on tasks is estimated, and how much of it is little
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
@@ -165,12 +174,13 @@ def plan(
 def _planner(problem: str, solver: str, information: Information | None) -> Callable[[Request], LayersAndRecords]:
     """Return what plans the problem; with information, its solver does."""
     regroups = problem == "grouping" and solver in REGROUPERS
-    if regroups and information is None:
+    needed = regroups or problem in NEED_INFORMATION
+    if needed and information is None:
         raise PlanError(
-            f"solver={solver!r} regroups by information; say how much of it is little: "
+            f"problem={problem!r} with solver={solver!r} regroups by information; say how much of it is little: "
             "information=Information(alpha=...) or Information(part=...)"
         )
-    if information is not None and not regroups:
+    if information is not None and not needed:
         raise PlanError(
             f"information= is for problem='grouping' and solvers {sorted(REGROUPERS)}, not for problem={problem!r} and "
             f"solver={solver!r}; leave it out or change these"

@@ -49,7 +49,7 @@ def prepare(
     _check_statistics(statistics, converted)
     if responses is not None:
         statistics = replace(statistics, seconds=statistics.seconds + responses.seconds)
-    return Request(converted, statistics, probabilities, information=information, responses=responses)
+    return Request(converted, statistics, probabilities, calibration, information=information, responses=responses)
 
 
 def _collect(
@@ -59,9 +59,7 @@ def _collect(
     information: Information,
 ) -> Collected:
     if calibration is None:
-        raise PlanError(
-            "information is estimated from samples, which statistics= do not hold; pass calibration batches"
-        )
+        raise PlanError("information is estimated from samples, which statistics= lack; pass calibration batches")
     return collect(
         parents,
         calibration,

@@ -77,7 +77,7 @@ class Method:
             return Built(System(networks), None, {"measure": 0.0, "solve": 0.0, "merge": 0.0})
         made = made or plan(
             given.parents,
-            given.calibration if self.informed else None,
+            given.calibration,
             tasks=given.tasks,
             statistics=given.statistics,
             cost=self.cost or given.config.cost,
@@ -143,6 +143,14 @@ METHODS: dict[str, Method] = {
         solver="pam",
         weights="side_by_side",
         informed=True,
+        takes_width=False,
+    ),
+    "mtz": Method(
+        "MTZ: all units shared, greedy pairs of least functional difference, closed-form weights; no training between "
+        "layers, for the study trains afterwards",
+        "mtz",
+        solver="greedy",
+        weights="mtz",
         takes_width=False,
     ),
     "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),
