@@ -112,7 +112,7 @@ class UnitKernels:
 class KernelGrowth(Growth):
     """The kernel of the present set, float64, times each candidate's."""
 
-    tolerance: ClassVar[float] = 1e-5
+    tolerance: ClassVar[float] = 5e-6
 
     def __init__(self, estimator: KernelEstimator) -> None:
         super().__init__(estimator.units, estimator.distinct.device)
