@@ -126,9 +126,12 @@ class _CholeskyGrowth(_GaussianGrowth):
 class _SampleGrowth(_GaussianGrowth):
     """Keeps the forms (G, B, B) given the set: O(B) per candidate, however many units are in the set."""
 
+    def __init__(self, values: torch.Tensor, forms: torch.Tensor, factors: torch.Tensor) -> None:
+        super().__init__(values, forms.clone(), factors)
+
     def _column(self, unit: int) -> torch.Tensor:
         direction = self._forms @ self._units[:, unit] / self._residual[:, unit, None].sqrt()
-        self._forms = self._forms - direction[:, :, None] * direction[:, None]
+        self._forms.baddbmm_(direction[:, :, None], direction[:, None], alpha=-1)
         return direction @ self._units
 
 
