@@ -145,6 +145,12 @@ METHODS: dict[str, Method] = {
         informed=True,
         takes_width=False,
     ),
+    "pam-pairs": Method(
+        "PAM's conditions on information, shared units of two parents paired",
+        "paired-grouping",
+        informed=True,
+        takes_width=False,
+    ),
     "mtz": Method(
         "MTZ: all units shared, greedy pairs of least functional difference, closed-form weights; no training between "
         "layers, for the study trains afterwards",
