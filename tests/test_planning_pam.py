@@ -278,6 +278,16 @@ def test_groups_without_anything_to_read_are_refused(groups, before, message):
             refuse_unreadable("x", *given)
 
 
+def test_a_layer_plan_from_groups_keeps_every_unit_alone():
+    groups = [frozenset("a"), frozenset(), frozenset("ab"), frozenset("b"), frozenset("ab")]
+    layer = pam.LayerPlan.of_groups("x", groups, [2, 3])
+    assert layer.groups == (frozenset("ab"), frozenset("ab"), frozenset("a"), frozenset("b"))
+    assert [places.tolist() for places in layer.places] == [[2, -1], [0, 3, 1]]
+    assert [shares.tolist() for shares in layer.shares] == [[1, 0], [1, 1, 1]]
+    with pytest.raises(PlanError, match="5 groups for 4 units"):
+        pam.LayerPlan.of_groups("x", groups, [2, 2])
+
+
 def test_thresholds_that_drop_a_layer_are_refused_by_name():
     tasks, parents, data = example(2)
     with pytest.raises(PlanError, match=r"layer 'conv2': all 13 units would be dropped"):

@@ -99,7 +99,7 @@ def test_groups_are_those_of_the_pseudo_code(seed):
 def test_lazy_and_full_scan_choose_the_same_units(estimator, monkeypatch):
     monkeypatch.setattr(regrouping, "BLOCK", 2)
     lazy = full = 0
-    for seed in range(40):
+    for seed in range(30):
         values, tasks = random_layer(seed, units=30)
         own = ESTIMATORS[estimator](torch.tensor(values), torch.tensor(tasks[0]), NOISE)
         alpha = [0.05, 0.3, 0.8][seed % 3] * own.information(range(30))
@@ -252,6 +252,15 @@ def test_a_broken_parent_is_named():
         next(networks["b"].block(1, frozenset("b")).parameters()).fill_(math.nan)
     with pytest.raises(UnsupportedModel, match=r"parent 'b': activations of layer 'linear2' hold NaN"):
         collect(networks, make_data(SHAPES["mlp"], tasks), tasks)
+
+
+def test_targets_of_different_shapes_are_refused():
+    tasks = make_tasks(2)
+    networks = convert_parents({task.name: random_parent("mlp", seed) for seed, task in enumerate(tasks)})
+    data = make_data(SHAPES["mlp"], tasks, sizes=(5, 6))
+    data[1][1]["b"] = torch.zeros(6, 2)
+    with pytest.raises(DataError, match="task 'b': its targets have shapes"):
+        collect(networks, data, tasks)
 
 
 # Labels
