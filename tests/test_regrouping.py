@@ -110,6 +110,18 @@ def test_lazy_and_full_scan_choose_the_same_units(estimator, monkeypatch):
     assert lazy < full
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_lazy_and_full_scan_agree_on_units_that_seldom_fire(seed):
+    """Of such units the kernel estimate does fall."""
+    rng = np.random.default_rng(seed)
+    classes = np.eye(10, dtype=np.float32)[rng.integers(0, 10, 128)]
+    values = np.maximum(rng.normal(size=(128, 128)) - 2 + classes @ rng.normal(size=(10, 128)), 0)
+    own = ESTIMATORS["kde"](torch.tensor(values).float(), torch.tensor(classes[:, :5]), NOISE)
+    found = {scan: greedy_set(own.grow(), range(128), 0.2, scan) for scan in ("lazy", "full")}
+    assert found["lazy"].units == found["full"].units
+    assert found["lazy"].evaluations < 0.8 * found["full"].evaluations
+
+
 class Table(Growth):
     """A growth of a set function that is written down: sums of weights, less what a set of so many units falls by."""
 
