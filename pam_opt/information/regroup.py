@@ -26,8 +26,8 @@ TIE = 1e-9
 BLOCK = 16
 """Candidates that the lazy scan evaluates at once at first in a step; each further block is twice as large."""
 
-OLDEST, FALLS, FLOOR = 16, 3.0, 1e-4
-"""The lazy scan's precautions, see `LazyScan`: a part, a factor and nats.
+OLDEST, FALLS, FLOOR, FREE = 16, 3.0, 1e-4, 0.25
+"""The lazy scan's precautions, see `LazyScan`: a part, a factor, nats, and a part.
 
 Measured on values of all steps of full scans: on layers whose units fire on few samples, estimates fall by up to 1.5e-3
 nats, also of units that compete for the least. With these figures no scan chose another unit; without them, 3 to 11
@@ -111,16 +111,19 @@ class FullScan:
 
 
 class LazyScan(FullScan):
-    """Evaluate the candidates whose last known value, less a margin for falls, may be the least.
+    """Evaluate the candidates whose last known value, less allowances for falls, may be the least.
 
-    Every step first looks again at the `OLDEST` of the candidates that were evaluated longest ago, so that falls are
-    seen among all of them and no value is of more than so many steps before. The margin is `FALLS` times the largest
-    fall so far, at least `FLOOR`. A step in which a value fell by more than the margin evaluates all candidates.
+    Estimates fall most for units that add much, which do not compete for the least: `FREE` times what a unit added when
+    it was evaluated may go, and falls are what goes beyond. Every step first looks again at the `OLDEST` of the
+    candidates that were evaluated longest ago, so that falls are seen among all of them and no value is of more than
+    so many steps before. The margin is `FALLS` times the largest fall so far, at least `FLOOR`. A step in which a
+    value fell by more than the margin evaluates all candidates.
     """
 
     def __init__(self, growth: Growth, allowed: Sequence[int]) -> None:
         super().__init__(growth, allowed)
         self.last = np.full(len(self.left), math.inf)
+        self.low = self.last.copy()
         self.age = np.zeros(len(self.left), np.int64)
         self.margin = FLOOR
         self.every = True
@@ -134,8 +137,8 @@ class LazyScan(FullScan):
         self.every = False
         self._refresh(np.argsort(-self.age, kind="stable")[:count])
         block = BLOCK
-        while len(places := np.flatnonzero((self.age > 0) & (self.every | (self.last <= self._reach)))):
-            self._refresh(places if self.every else places[np.argsort(self.last[places], kind="stable")[:block]])
+        while len(places := np.flatnonzero((self.age > 0) & (self.every | (self.low <= self._reach)))):
+            self._refresh(places if self.every else places[np.argsort(self.low[places], kind="stable")[:block]])
             block *= 2
         self.every = False
         return self._least_of(np.where(self.age > 0, math.inf, self.last))
@@ -143,12 +146,12 @@ class LazyScan(FullScan):
     def remove(self, unit: int) -> None:
         """Take a unit off the candidates."""
         kept = self.left != unit
-        self.last, self.age = self.last[kept], self.age[kept]
+        self.last, self.low, self.age = self.last[kept], self.low[kept], self.age[kept]
         super().remove(unit)
 
     @property
     def _reach(self) -> float:
-        """The highest last known value with which a candidate may still be the least, up to the tolerance."""
+        """The highest known bound with which a candidate may still be the least, up to the tolerance."""
         return self.last[self.age == 0].min(initial=math.inf) + self.margin + 2 * self.growth.tolerance + TIE
 
     def _refresh(self, places: np.ndarray) -> None:
@@ -158,10 +161,11 @@ class LazyScan(FullScan):
         known = np.isfinite(self.last[places])
         falls = (self.last[places] - values)[known]
         self.noticed += int((falls > 2 * self.growth.tolerance + TIE).sum())
-        fall = float(falls.max(initial=0.0))
+        fall = float((self.low[places] - values)[known].max(initial=0.0))
         self.every = self.every or fall > self.margin
         self.margin = max(self.margin, FALLS * fall)
         self.last[places], self.age[places] = values, 0
+        self.low[places] = values - FREE * np.maximum(values - self.growth.value, 0.0)
 
 
 SCANS: dict[str, type[FullScan]] = {"lazy": LazyScan, "full": FullScan}
