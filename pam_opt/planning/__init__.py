@@ -116,7 +116,8 @@ def plan(
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
         reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
         are computed, see `pam_opt.planning.grouping`. Not for ``network``, ``mtz`` and ``multi-within``
-    information : for ``grouping``: how the information of units on tasks is estimated, and how much of it is little
+    information : for ``grouping`` by ``pam`` and for ``paired-grouping``: how the information of units on tasks is
+        estimated, and how much of it is little
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
     time_limit : seconds for each problem handed to a solver; for ``multi`` 60 where none is given,
@@ -182,8 +183,8 @@ def _planner(problem: str, solver: str, information: Information | None) -> Call
         )
     if information is not None and not needed:
         raise PlanError(
-            f"information= is for problem='grouping' with a solver of {sorted(REGROUPERS)}, not for problem={problem!r} "
-            f"with solver={solver!r}; leave it out or change these"
+            f"information= is for problem='grouping' and solvers {sorted(REGROUPERS)}, not for problem={problem!r} and "
+            f"solver={solver!r}; leave it out or change these"
         )
     return REGROUPERS[solver] if regroups else PLANNERS[problem]
 
