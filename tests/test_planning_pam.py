@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,9 @@ def example(count: int, family: str = "lenet5"):
     return tasks, parents, make_data(SHAPES[family], tasks, sizes=(60, 60, 20))
 
 
-def regroup(tasks, parents, data, **options) -> pam.Plan:
-    information = pam.Information(**({} if "alpha" in options else {"part": 0.1}) | options)
+def regroup(tasks, parents, data, **options: Any) -> pam.Plan:
+    given: dict[str, Any] = options if "alpha" in options else {"part": 0.1} | options
+    information = pam.Information(**given)
     return pam.plan(parents, data, tasks=tasks, problem="grouping", solver="pam", information=information)
 
 
@@ -100,7 +102,8 @@ def test_cross_parent_weights_start_at_zero_and_are_trained():
     zero = block.weight == 0
     assert zero.any()
     outputs = network(data[0][0])
-    sum(output.square().sum() for output in outputs.values()).backward()
+    torch.stack([output.square().sum() for output in outputs.values()]).sum().backward()
+    assert block.weight.grad is not None
     assert (block.weight.grad[zero] != 0).any()
 
 
@@ -126,8 +129,10 @@ def test_constant_units_are_dropped():
     tasks, parents, data = example(2, "mlp")
     with torch.no_grad():
         for parent in parents.values():
-            parent[1].weight[2:4] = 0.0
-            parent[1].bias[2:4] = -1.0
+            first = parent.get_submodule("linear1")
+            assert isinstance(first, torch.nn.Linear)
+            first.weight[2:4] = 0.0
+            first.bias[2:4] = -1.0
     plan = regroup(tasks, parents, data, alpha={"linear1": 0.0, "linear": 0.01})
     assert all(set(places[2:4]) == {-1} for places in plan.layers[0].places)
     assert plan.records[0]["dropped"] >= 4
@@ -271,6 +276,16 @@ def test_groups_without_anything_to_read_are_refused(groups, before, message):
     else:
         with pytest.raises(PlanError, match=message):
             refuse_unreadable("x", *given)
+
+
+def test_a_layer_plan_from_groups_keeps_every_unit_alone():
+    groups = [frozenset("a"), frozenset(), frozenset("ab"), frozenset("b"), frozenset("ab")]
+    layer = pam.LayerPlan.of_groups("x", groups, [2, 3])
+    assert layer.groups == (frozenset("ab"), frozenset("ab"), frozenset("a"), frozenset("b"))
+    assert [places.tolist() for places in layer.places] == [[2, -1], [0, 3, 1]]
+    assert [shares.tolist() for shares in layer.shares] == [[1, 0], [1, 1, 1]]
+    with pytest.raises(PlanError, match="5 groups for 4 units"):
+        pam.LayerPlan.of_groups("x", groups, [2, 2])
 
 
 def test_thresholds_that_drop_a_layer_are_refused_by_name():

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import torch
 
-from pam_opt.information.estimator import Estimator, Growth
+from pam_opt.information.estimator import Estimator, Growth, with_positions
 from pam_opt.information.ratios import LogRatios
 from pam_opt.information.variables import label_variables
 
@@ -33,7 +33,7 @@ class KernelEstimator(Estimator):
         self, values: torch.Tensor, labels: torch.Tensor, noise: float = 0.1, cache_bytes: int = CACHE_BYTES
     ) -> None:
         super().__init__(values, labels, noise)
-        features = self._features(values.reshape(self.samples, self.units, -1)).transpose(0, 1)
+        features = self._features(with_positions(values)).transpose(0, 1)
         constant = (features == features[:, :1]).flatten(1).all(dim=1)
         features = features.masked_fill(constant[:, None, None], 0.0)
         distinct, self.distinct = torch.unique(features, dim=0, return_inverse=True)
@@ -112,7 +112,7 @@ class UnitKernels:
 class KernelGrowth(Growth):
     """The kernel of the present set, float64, times each candidate's."""
 
-    tolerance: ClassVar[float] = 1e-5
+    tolerance: ClassVar[float] = 5e-6
 
     def __init__(self, estimator: KernelEstimator) -> None:
         super().__init__(estimator.units, estimator.distinct.device)
