@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from pam_opt.report.cells import Results, epochs_text, width_text
+from pam_opt.report.cells import Results, training_text, width_text
 from pam_opt.report.comparisons import RIVALS, Comparison, HeuristicLoss, comparisons, heuristic_losses
 from pam_opt.report.table import Row, rows
 
@@ -69,7 +69,7 @@ def _pair(made: Sequence[Comparison], losses: Sequence[HeuristicLoss], seeds: in
     """Compare one method with another in one line."""
     first, second = made[0].first, made[0].second
     write = _without_interval if seeds == 1 else _with_interval
-    accuracy = "; ".join(f"{epochs_text(comparison.epochs)} {write(comparison)}" for comparison in made)
+    accuracy = "; ".join(f"{training_text(comparison.training)} {write(comparison)}" for comparison in made)
     if RIVALS.get(first) != second:
         return f"{first!r} against {second!r}: {accuracy}."
     values = _objective([loss for loss in losses if loss.best == first])
