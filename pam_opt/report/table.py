@@ -2,42 +2,14 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.table import Table
 
 from pam_opt.report.cells import Results
+from pam_opt.report.rows import SEPARATE, Row, rows
 
 _MOST_COLUMNS = 9
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method over all seeds.
-
-    Parameters
-    ----------
-    accuracy : task -> accuracy for each seed
-    macs : combination -> MACs for each seed
-    expected : E[C] for each seed
-    ratios : E[C] / E[C] of ``separate`` for each seed; empty if any seed lacks a ``separate`` within the drop
-    within : whether the allowed drop was met on validation, for each seed; None without pruning
-    """
-
-    method: str
-    accuracy: dict[str, list[float]]
-    macs: dict[str, list[int]]
-    expected: list[float]
-    ratios: list[float]
-    within: list[bool | None]
-
-
-def rows(results: Sequence[Results]) -> list[Row]:
-    """Collect the rows of all methods that apply in every seed, in the order of the experiment."""
-    names = [name for name in results[0]["methods"] if all(name in result["methods"] for result in results)]
-    return [_row(name, results) for name in names]
 
 
 def not_applicable(results: Sequence[Results]) -> list[str]:
@@ -53,33 +25,6 @@ def not_applicable(results: Sequence[Results]) -> list[str]:
 
 def _which(seeds: Sequence[int], count: int) -> str:
     return "" if len(seeds) == count else f" (seed {', '.join(map(str, seeds))})"
-
-
-def _row(name: str, results: Sequence[Results]) -> Row:
-    found = [result["methods"][name] for result in results]
-    keys = list(found[0]["combinations"])
-    tasks = sorted({task for cell in found[0]["combinations"].values() for task in cell["accuracy"]})
-    separate = [_separate(result, name) for result in results]
-    everything = "+".join(tasks)
-    return Row(
-        name,
-        {task: [cell["combinations"][everything]["accuracy"][task] for cell in found] for task in tasks},
-        {key: [cell["combinations"][key]["macs"] for cell in found] for key in keys},
-        [cell["expected_macs"] for cell in found],
-        []
-        if None in separate
-        else [
-            cell["expected_macs"] / base["expected_macs"] for cell, base in zip(found, separate, strict=True) if base
-        ],
-        [cell["within_drop"] for cell in found],
-    )
-
-
-def _separate(result: Results, name: str) -> dict[str, Any] | None:
-    """Find the separate parents at the same budget, unless they missed the allowed drop and are no reference."""
-    _, comma, budget = name.partition(",")
-    found = result["methods"].get("separate" + comma + budget)
-    return None if found is None or found["within_drop"] is False else found
 
 
 def rich_table(results: Sequence[Results], title: str, *, ascii_only: bool = False) -> Table:
@@ -109,11 +54,11 @@ def as_markdown(lines: Sequence[Sequence[str]]) -> str:
 
 def seed_ratios_table(results: Sequence[Results]) -> str:
     """Write E[C] / separate of every method seed by seed, as Markdown; empty where there are no such ratios."""
-    table = [row for row in rows(results) if row.ratios and row.method != "separate"]
+    table = [row for row in rows(results) if row.ratios and row.setting.method != SEPARATE]
     if not table or len(results) == 1:
         return ""
     header = ["E[C] / separate", *(f"seed {result['experiment']['seed']}" for result in results)]
-    return as_markdown([header, *([row.method, *(f"{ratio:.2f}" for ratio in row.ratios)] for row in table)])
+    return as_markdown([header, *([row.name, *(f"{ratio:.2f}" for ratio in row.ratios)] for row in table)])
 
 
 def _cells(results: Sequence[Results]) -> list[list[str]]:
@@ -134,11 +79,11 @@ def _cells(results: Sequence[Results]) -> list[list[str]]:
 
 
 def _column(row: Row) -> list[str]:
-    mark = " (!)" if False in row.within else ""
+    mark = "" if row.counts else " (!)"
     accuracy = [spread([100 * value for value in values], 1) for values in row.accuracy.values()]
     macs = [_kilo(values) for values in row.macs.values()]
     ratio = spread(row.ratios, 2) if row.ratios else ""
-    return [row.method + mark, *accuracy, *macs, _kilo(row.expected), ratio]
+    return [row.name + mark, *accuracy, *macs, _kilo(row.expected), ratio]
 
 
 def spread(values: Sequence[float], digits: int) -> str:
