@@ -81,9 +81,9 @@ def _cells(results: Sequence[Results]) -> list[list[str]]:
 def _column(row: Row) -> list[str]:
     mark = "" if row.counts else " (!)"
     accuracy = [spread([100 * value for value in values], 1) for values in row.accuracy.values()]
-    macs = [_kilo(values) for values in row.macs.values()]
+    macs = [kilo(values) for values in row.macs.values()]
     ratio = spread(row.ratios, 2) if row.ratios else ""
-    return [row.name + mark, *accuracy, *macs, _kilo(row.expected), ratio]
+    return [row.name + mark, *accuracy, *macs, kilo(row.expected), ratio]
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -92,6 +92,6 @@ def spread(values: Sequence[float], digits: int) -> str:
     return mean if len(set(values)) < 2 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
 
 
-def _kilo(macs: Sequence[float]) -> str:
+def kilo(macs: Sequence[float]) -> str:
     """Write MACs in thousands, as `spread` does."""
     return spread([value / 1e3 for value in macs], 1 if statistics.mean(macs) < 1e5 else 0)

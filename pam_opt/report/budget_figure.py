@@ -1,0 +1,163 @@
+"""Figure of a study of several budgets: E[C] at equal accuracy against the training that pruning was given."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+from pam_opt.report.budgets import (
+    PAIRS,
+    PAM,
+    Baseline,
+    Panels,
+    baseline,
+    budgets_in,
+    methods_in,
+    panels,
+    relative,
+)
+from pam_opt.report.cells import Results
+from pam_opt.report.intervals import Ratio
+from pam_opt.report.line_labels import Label, place_labels
+from pam_opt.report.rows import Row
+from pam_opt.report.style import COLOURS, GREY, PAGE_WIDTH, Look, heading, looks, plain
+
+_STEP = 0.019
+"""Between the methods of one budget, as a part of the axis."""
+_MARGIN = 0.1
+_STRIP = 0.14
+"""Part of a panel's height for what is outside the allowed drop."""
+_PAM_LOOK = Look(COLOURS[-1], (), "*")
+_TICKS = (*(n / 10 for n in range(1, 10)), 1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
+
+Curve = Mapping[float, Ratio | None]
+"""Budget -> E[C] relative to the baseline; None outside the allowed drop."""
+
+
+def cost_against_budget(results: Sequence[Results], against: str | None = None) -> Figure | None:
+    """Draw E[C] relative to a baseline, one panel a pruner; None below two budgets.
+
+    Systems stand above, what differs in its solver alone stands below, with PAM in both for comparison. What is outside
+    the allowed drop in a seed has its marks in a strip of their own.
+    """
+    found, base = panels(results), baseline(results, against)
+    budgets, groups = budgets_in(found), _groups(found, base)
+    if len(budgets) < 2 or not groups:
+        return None
+    figure = Figure(figsize=(max(PAGE_WIDTH, 2.75 * len(found) + 1.7), 2.75 * len(groups) + 0.75))
+    grid = figure.subplots(len(groups), len(found), sharex=True, sharey="row", squeeze=False)
+    below = 0.72 / figure.get_figheight()
+    figure.subplots_adjust(0.085, below, 0.765, 1 - 0.28 / figure.get_figheight(), wspace=0.06, hspace=0.08)
+    for row, methods in zip(grid, groups, strict=True):
+        _row_of_panels(row, found, methods, base, budgets)
+    for axes, panel in zip(grid[0], found, strict=True):
+        heading(axes, panel.title)
+    places = _places(budgets)
+    for axes in grid[-1]:
+        axes.set_xticks([places[budget] for budget in budgets], [f"{budget:g}" for budget in budgets])
+    _words(figure, len(results), base)
+    return figure
+
+
+def _groups(found: Panels, base: Baseline) -> list[list[str]]:
+    """Split the methods into systems, and those that differ in their solver alone."""
+    solvers = {name for pair in PAIRS for name in pair if not name.startswith(PAM)}
+    names = [name for name in methods_in(found) if name != base.name]
+    below = [name for name in names if name in solvers]
+    above = [name for name in names if name not in solvers]
+    if below and above and PAM in above:
+        below.append(PAM)
+    return [group for group in (above, below) if group]
+
+
+def _row_of_panels(
+    row: Sequence[Axes], found: Panels, methods: Sequence[str], base: Baseline, budgets: Sequence[float]
+) -> None:
+    """Draw the panels of some methods, and name their lines at the right."""
+    look = looks([name for name in methods if name != PAM]) | {PAM: _PAM_LOOK}
+    drawn = [{name: _curve(by, name, base) for name in methods} for by in found.values()]
+    points = [point for curves in drawn for curve in curves.values() for point in curve.values()]
+    strip = _STRIP if None in points else 0.0
+    top = _ratio_axis(row, [1.0, *(value for point in points if point for value in point.values)], strip)
+    ends: list[Label] = []
+    for axes, curves in zip(row, drawn, strict=True):
+        if strip:
+            _name_strip(axes)
+        axes.axhline(1.0, color=GREY, linewidth=1.1, dashes=(4, 2), zorder=1)
+        ends = _panel(axes, curves, look, budgets, top)
+    row[0].set_ylabel(f"E[C] / E[C] of {base.text}", fontsize=9)
+    place_labels(row[-1], [*ends, Label(base.name, 1.0, 1.0, GREY)])
+
+
+def _curve(by: Mapping[float, Mapping[str, Row]], name: str, base: Baseline) -> Curve:
+    """Relate a method to the baseline under every budget that has both."""
+    usable = {budget: base.row(methods) for budget, methods in by.items() if name in methods}
+    return {budget: relative(by[budget][name], other) for budget, other in usable.items() if other and other.counts}
+
+
+def _name_strip(axes: Axes) -> None:
+    axes.axhspan(1 - _STRIP, 1.0, transform=axes.transAxes, color="#f1f1f1", zorder=0)
+    words = "outside the allowed drop"
+    axes.text(0.02, 0.988, words, transform=axes.transAxes, fontsize=7, color=GREY, va="top")
+
+
+def _ratio_axis(row: Sequence[Axes], values: Sequence[float], strip: float) -> float:
+    """Make y an axis of ratios with room for the strip; return where the strip's marks stand."""
+    low, high = math.log(min(values)), math.log(max(values))
+    margin = 0.06 * max(high - low, 0.2)
+    low, high = low - margin, high + margin
+    top = low + (high - low) / (1 - strip)
+    for axes in row:
+        plain(axes)
+        axes.grid(axis="x", visible=False)
+        axes.set_yscale("log")
+        axes.set_ylim(math.exp(low), math.exp(top))
+        axes.yaxis.set_major_locator(FixedLocator(_ticks(math.exp(low), math.exp(high))))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(FixedLocator([]))
+        axes.set_xlim(0.0, 1.0)
+    return math.exp(low + (top - low) * (1 - 0.33 * strip))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    return [tick for tick in _TICKS if low <= tick <= high]
+
+
+def _places(budgets: Sequence[float]) -> dict[float, float]:
+    """Place budgets on the axis, evenly."""
+    return {b: _MARGIN + (1 - 2 * _MARGIN) * n / max(len(budgets) - 1, 1) for n, b in enumerate(budgets)}
+
+
+def _panel(
+    axes: Axes, curves: Mapping[str, Curve], look: Mapping[str, Look], budgets: Sequence[float], top: float
+) -> list[Label]:
+    """Draw one line a method, broken where it is outside the drop; return a label for the end of each line."""
+    places, ends = _places(budgets), []
+    for number, (name, curve) in enumerate(curves.items()):
+        if not curve:
+            continue
+        shift = (number - (len(curves) - 1) / 2) * _STEP
+        at = {budget: places[budget] + shift for budget in curve}
+        mark = {"marker": look[name].marker, "markersize": 7.0 if look[name].marker == "*" else 4.8}
+        means = [value.mean if value else math.nan for value in curve.values()]
+        line = look[name].line | mark | {"markeredgecolor": "white", "markeredgewidth": 0.5}
+        axes.plot(list(at.values()), means, zorder=3, **line)  # type: ignore[arg-type]
+        seeds = [(at[budget], seed) for budget, value in curve.items() if value for seed in value.values]
+        axes.scatter([x for x, _ in seeds], [y for _, y in seeds], s=5, c=look[name].colour, alpha=0.45, lw=0, zorder=2)
+        out = [at[budget] for budget, value in curve.items() if value is None]
+        hollow = {"linestyle": "", "color": look[name].colour, "markerfacecolor": "white", "markersize": 4.5}
+        axes.plot(out, [top] * len(out), marker=look[name].marker, zorder=4, **hollow)  # type: ignore[arg-type]
+        last, value = list(curve.items())[-1]
+        ends.append(Label(name, at[last], value.mean if value else top, look[name].colour, look[name].marker))
+    return ends
+
+
+def _words(figure: Figure, seeds: int, base: Baseline) -> None:
+    """Name the x axis, and say what marks are."""
+    note = f"marks: geometric mean of {seeds} seeds, dots: seeds" if seeds > 1 else "one seed"
+    note += f"; all networks within the allowed drop of accuracy, below 1 = cheaper than {base.text}"
+    figure.text(0.425, 0.26 / figure.get_figheight(), "training while pruning (epochs)", ha="center", fontsize=9)
+    figure.text(0.085, 0.06 / figure.get_figheight(), note, fontsize=7.5, color=GREY)
