@@ -15,7 +15,7 @@ from pam_opt.network import MultitaskNetwork
 from pam_opt.planning import frontier, plan
 from pam_opt.planning.frontier import FrontierPoint, PlanFrontier
 from pam_opt.plans import LayerPlan, Plan
-from pam_opt.pruning import PruneStep, prune
+from pam_opt.pruning import PruneStep, Schedule, prune
 from pam_opt.storage import load, save
 from pam_opt.tasks import Task
 from pam_opt.training import TrainOptions, evaluate, train
@@ -31,6 +31,7 @@ __all__ = [
     "Plan",
     "PlanFrontier",
     "PruneStep",
+    "Schedule",
     "Statistics",
     "Task",
     "TrainOptions",

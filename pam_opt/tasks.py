@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 
 import torch
@@ -26,19 +26,21 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 class Task:
     """Define one output head: where its target comes from, its loss and its metric.
 
-    Exactly one of `classes`, `mapping` and `multi_label` says how a label becomes a target.
+    Exactly one of `classes`, `one_vs_rest`, `mapping` and `multi_label` says how a label becomes a target.
 
     Parameters
     ----------
     name : letters, digits, ``-`` and ``_``; ``+`` joins names in results and is not allowed
     classes : labels told apart; every other label becomes one further class, "other".
         ``range(5)`` gives 6 outputs.
+    one_vs_rest : labels told apart, each by a binary output of its own; every other label is a zero in all of them,
+        as in PAM's experiments. ``range(5)`` gives 5 outputs.
     mapping : label -> target class; each label that occurs must be listed
     multi_label : columns of an (N, L) label matrix of zeros and ones, each a binary output
     loss : (outputs (N, outputs), target) -> scalar mean over the batch.
-        Default: cross-entropy, or binary cross-entropy for `multi_label`.
+        Default: cross-entropy, or binary cross-entropy for binary outputs. See also `pam_opt.losses`.
     metric : (outputs, target) -> (N,) score of each sample, higher is better.
-        Default: 1 where the top class is right, or the share of right binary outputs.
+        Default: 1 where the top class is right, or the share of right binary outputs (PAM's mean binary accuracy).
 
     Raises
     ------
@@ -56,14 +58,16 @@ class Task:
     multi_label: Sequence[int] | None = None
     loss: Callable[[Tensor, Tensor], Tensor] | None = None
     metric: Callable[[Tensor, Tensor], Tensor] | None = None
+    one_vs_rest: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        rules = [rule for rule in (self.classes, self.mapping, self.multi_label) if rule is not None]
+        given = (self.classes, self.one_vs_rest, self.mapping, self.multi_label)
+        rules = [rule for rule in given if rule is not None]
         if len(rules) != 1:
             raise TaskError(
                 f"task {self.name!r} has {len(rules)} target rules; "
-                "give exactly one of classes=, mapping= and multi_label="
+                "give exactly one of classes=, one_vs_rest=, mapping= and multi_label="
             )
         _check_labels(self.name, rules[0])
         _check_counted(self.name, "target class", (self.mapping or {}).values())
@@ -74,10 +78,17 @@ class Task:
         """Number of outputs of the task's head."""
         if self.classes is not None:
             return len(self.classes) + 1
+        if self.one_vs_rest is not None:
+            return len(self.one_vs_rest)
         if self.mapping is not None:
             return max(self.mapping.values()) + 1
         assert self.multi_label is not None
         return len(self.multi_label)
+
+    @property
+    def binary(self) -> bool:
+        """Whether every output answers a yes-or-no question of its own: `one_vs_rest` and `multi_label`."""
+        return self.one_vs_rest is not None or self.multi_label is not None
 
     def target(self, labels: Tensor) -> Tensor:
         """Turn labels, (N,) int or (N, L) for `multi_label`, into the target of the loss.
@@ -90,6 +101,8 @@ class Task:
             return self._binary_target(labels)
         if labels.ndim != 1:
             raise TaskError(f"task {self.name!r} needs labels of shape (N,), not {tuple(labels.shape)}")
+        if self.one_vs_rest is not None:
+            return (labels[:, None] == torch.tensor(list(self.one_vs_rest))).float()
         table = dict(enumerate(self.classes)) if self.classes is not None else None
         if table is not None:
             target = torch.full_like(labels, len(table), dtype=torch.long)
@@ -125,7 +138,7 @@ class Task:
                 raise TaskError(f"task {self.name!r}: loss= does not depend on the outputs; it must not detach them")
             return value
         self._check_target(outputs, target)
-        if self.multi_label is not None:
+        if self.binary:
             return functional.binary_cross_entropy_with_logits(outputs, target)
         return functional.cross_entropy(outputs, target.long())
 
@@ -143,9 +156,17 @@ class Task:
                 raise TaskError(f"task {self.name!r}: metric= gave NaN or infinite scores")
             return scores
         self._check_target(outputs, target)
-        if self.multi_label is not None:
+        if self.binary:
             return ((outputs > 0) == (target > 0.5)).float().mean(dim=1)
         return (outputs.argmax(dim=1) == target).float()
+
+    def plain(self) -> "Task":
+        """Return the task with plain accuracy as its metric: 1 where the one right answer was given.
+
+        Of `one_vs_rest` with L labels that is (L + 1)-way: the answer is the label of the largest output, and "none
+        of them" where no output is above 0. Other rules keep their own default metric.
+        """
+        return replace(self, metric=None if self.one_vs_rest is None else _one_or_none)
 
     def _call(
         self,
@@ -171,7 +192,7 @@ class Task:
     def _check_target(self, outputs: Tensor, target: Tensor) -> None:
         """Refuse a target that the task's own loss and metric would not take, or would misread."""
         found = f"task {self.name!r}: its target has shape {tuple(target.shape)} and type {target.dtype}"
-        if self.multi_label is not None:
+        if self.binary:
             if target.shape != outputs.shape or not target.is_floating_point():
                 raise DataError(f"{found}; give zeros and ones as floats of shape {tuple(outputs.shape)}")
             return
@@ -184,6 +205,13 @@ class Task:
                 f"task {self.name!r}: its target has class {wrong}, but the head has {outputs.shape[1]} outputs, "
                 f"for classes 0 to {outputs.shape[1] - 1}; correct the targets or the head"
             )
+
+
+def _one_or_none(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return 1 where the largest output is the target's one, or no output is above 0 and the target has none."""
+    best, answer = outputs.max(dim=1)
+    right = target.gather(1, answer[:, None]).squeeze(1) > 0.5
+    return torch.where(best > 0, right, target.sum(dim=1) < 0.5).float()
 
 
 def check_name(name: object) -> str:

@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -197,3 +197,10 @@ def stepwise(module: nn.Sequential, x: Tensor, gates: Mapping[str, Tensor] | Non
             x = x * gates[name].reshape(*gates[name].shape, *[1] * (x.ndim - 2))
         outputs[name] = x
     return outputs
+
+
+def prune(network, train, validation, **options):
+    """Prune with the fields of a `Schedule` given beside the other options."""
+    names = {field.name for field in fields(pam.Schedule)} & set(options)
+    schedule = pam.Schedule(**{name: options.pop(name) for name in names})
+    return pam.prune(network, train, validation, schedule=schedule, **options)

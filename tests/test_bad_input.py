@@ -18,7 +18,7 @@ from bad_input_cases import (
     with_target,
     without_target,
 )
-from networks import make_data, random_parent
+from networks import make_data, prune, random_parent
 from torch import nn
 
 import pam_opt as pam
@@ -246,7 +246,7 @@ def test_a_one_shot_generator_is_refused():
         pam.evaluate(merged(), (batch for batch in data()), TASKS)
     for batches in ((data(), iter(data())), (iter(data()), data())):
         with refuses(DataError, "can be walked only once"):
-            pam.prune(merged(), *batches, tasks=TASKS, steps=1)
+            prune(merged(), *batches, tasks=TASKS, steps=1)
 
 
 def test_a_batch_without_a_target_is_named():
@@ -291,7 +291,7 @@ def test_targets_that_do_not_fit_the_loss_name_the_task(target, part):
     with refuses(DataError, "task 'a'", part):
         pam.evaluate(merged(), batches, TASKS)
     with refuses(DataError, "task 'a'", part):
-        pam.prune(merged(), batches, data(), tasks=TASKS, steps=0, max_drop=1.0)
+        prune(merged(), batches, data(), tasks=TASKS, steps=0, max_drop=1.0)
 
 
 @pytest.mark.parametrize("kind", [torch.int32, torch.uint8])
@@ -345,7 +345,7 @@ def test_a_metric_that_fails_names_the_task(metric, part):
     with refuses(TaskError, "task 'a'", part):
         pam.evaluate(merged(), data(), tasks)
     with refuses(TaskError, "task 'a'", part):
-        pam.prune(merged(), data(), data(), tasks=tasks, steps=0)
+        prune(merged(), data(), data(), tasks=tasks, steps=0)
 
 
 def test_inputs_that_overflow_name_the_layer():
@@ -381,7 +381,7 @@ def test_pruning_names_the_layer_that_overflows():
             for _, block in network.blocks(index):
                 block.operation.weight[:] = 1e30
     with refuses(UnsupportedModel, "the network: activations of layer 'linear2', group 'a+b', hold NaN"):
-        pam.prune(network, data(), data(), tasks=TASKS, steps=0, max_drop=1.0)
+        prune(network, data(), data(), tasks=TASKS, steps=0, max_drop=1.0)
 
 
 # ---------------------------------------------------------------------------------------------------- inputs
@@ -522,7 +522,7 @@ def test_impossible_options_of_merge_are_refused(options, part):
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        ({"max_drop": None}, "prune needs max_drop= or target_macs= to know where to stop"),
+        ({"max_drop": None}, "prune needs max_drop=, target_macs= or removals= to know where to stop"),
         ({"max_drop": -0.01}, "max_drop -0.01 must be >= 0"),
         ({"max_drop": float("nan")}, "max_drop nan must be >= 0"),
         ({"target_macs": 0}, "target_macs 0 must be above 0"),
@@ -539,7 +539,7 @@ def test_impossible_options_of_merge_are_refused(options, part):
 )
 def test_impossible_options_of_prune_are_refused(options, part):
     with refuses(PlanError, part):
-        pam.prune(merged(), data(), data(), tasks=TASKS, **{"steps": 0} | options)
+        prune(merged(), data(), data(), tasks=TASKS, **{"steps": 0} | options)
 
 
 @pytest.mark.parametrize(
@@ -680,7 +680,7 @@ def test_dead_units_are_the_first_to_be_pruned():
     network = pam.single(with_dead_units("mlp", 0, all_dead=False), TASKS[0], SHAPE)
     task = TASKS[:1]
     goal = pam.costs(network).expected - 2 * (16 + 7)
-    small = pam.prune(network, data(), data(), tasks=task, max_drop=None, target_macs=goal, fraction=0.5, steps=0)
+    small = prune(network, data(), data(), tasks=task, max_drop=None, target_macs=goal, fraction=0.5, steps=0)
     x = torch.randn(5, *SHAPE)
     torch.testing.assert_close(small(x)["a"], network(x)["a"])
     assert all(value.isfinite().all() for value in small.state_dict().values())
@@ -694,7 +694,7 @@ def test_work_without_gradients_around_it_is_the_same():
         inside = plan(share=0.5)
         network = merged()
         pam.train(network, data(), TASKS, 2)
-        small = pam.prune(network, data(), data(), tasks=TASKS, steps=1, max_drop=1.0, target_macs=200.0)
+        small = prune(network, data(), data(), tasks=TASKS, steps=1, max_drop=1.0, target_macs=200.0)
     outside = plan(share=0.5)
     for one, two in zip(inside.layers, outside.layers, strict=True):
         assert [places.tolist() for places in one.places] == [places.tolist() for places in two.places]

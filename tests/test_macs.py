@@ -12,6 +12,7 @@ from networks import (
     make_data,
     make_tasks,
     merged_example,
+    prune,
     random_lattice,
     random_parent,
 )
@@ -66,7 +67,7 @@ def test_pruned_networks_cost_what_torch_counts(family, count):
     tasks = make_tasks(count)
     data = make_data(SHAPES[family], tasks, (8, 8))
     target = 0.4 * pam.costs(network).expected
-    small = pam.prune(network, data, data, tasks=tasks, max_drop=None, target_macs=target, fraction=0.5, steps=0)
+    small = prune(network, data, data, tasks=tasks, max_drop=None, target_macs=target, fraction=0.5, steps=0)
     assert pam.costs(small).expected <= target
     assert_counts(small, family)
 

@@ -14,6 +14,7 @@ from networks import (
     make_data,
     make_tasks,
     merged_example,
+    prune,
     random_lattice,
     random_parent,
     randomise_norms,
@@ -23,8 +24,9 @@ from torch import nn
 import pam_opt as pam
 from pam_opt.errors import PlanError, TaskError
 from pam_opt.macs import output_positions, unit_macs
-from pam_opt.pruning import taylor_scores
+from pam_opt.pruning import METHODS
 from pam_opt.pruning.choose import choose_units
+from pam_opt.pruning.taylor import taylor_scores
 from pam_opt.surgery import remove_units
 
 STOP = {"max_drop": None, "steps": 0, "fraction": 0.5}
@@ -129,7 +131,7 @@ def test_units_that_no_task_depends_on_are_pruned_away():
     tasks, data = make_tasks(2), make_data(SHAPES["mlp"], make_tasks(2), (16, 16))
     table = pam.costs(network)
     useless = sum(network.structure.widths[0][group(t)] * 16 * 2 / 3 for t in "ab")
-    small = pam.prune(network, data, data, tasks=tasks, target_macs=table.expected - useless + 1e-6, **STOP)
+    small = prune(network, data, data, tasks=tasks, target_macs=table.expected - useless + 1e-6, **STOP)
     assert small.structure.widths == (
         {group("ab"): network.structure.widths[0][group("ab")]},
         *network.structure.widths[1:],
@@ -344,7 +346,7 @@ def test_pruning_without_end_leaves_the_least_that_runs(family, tasks, seed):
     network = random_lattice(family, tasks, seed)
     wanted = [pam.Task(task, classes=range(1 + index)) for index, task in enumerate(tasks)]
     data = make_data(SHAPES[family], wanted, (16,))
-    small = pam.prune(network, data, data, tasks=wanted, target_macs=1.0, **STOP)
+    small = prune(network, data, data, tasks=wanted, target_macs=1.0, **STOP)
     x = torch.randn(2, *SHAPES[family])
     for task in tasks:
         assert torch.isfinite(small(x, tasks=[task])[task]).all()
@@ -378,9 +380,7 @@ def trained():
 def test_a_budget_of_macs_is_reached(trained, part, combinations):
     network, train, validation, tasks = trained
     before = pam.costs(network, combinations=combinations).expected
-    small = pam.prune(
-        network, train, validation, tasks=tasks, target_macs=part * before, combinations=combinations, **STOP
-    )
+    small = prune(network, train, validation, tasks=tasks, target_macs=part * before, combinations=combinations, **STOP)
     after = pam.costs(small, combinations=combinations).expected
     assert after <= part * before
     # One unit more would have been too much: the last one that went was needed.
@@ -392,7 +392,7 @@ def test_a_budget_of_macs_is_reached(trained, part, combinations):
 def test_an_already_small_network_stays(trained):
     network, train, validation, tasks = trained
     table = pam.costs(network)
-    same_ = pam.prune(network, train, validation, tasks=tasks, target_macs=table.expected, **STOP)
+    same_ = prune(network, train, validation, tasks=tasks, target_macs=table.expected, **STOP)
     assert same_.structure == network.structure
     assert same_ is not network
 
@@ -403,7 +403,7 @@ def test_the_allowed_drop_is_kept_on_validation(trained, max_drop):
     reference = pam.evaluate(network, validation, tasks)
     assert min(reference.values()) > 0.8
     steps = []
-    small = pam.prune(
+    small = prune(
         network, train, validation, tasks=tasks, max_drop=max_drop, steps=10, fraction=0.2, progress=steps.append
     )
     found = pam.evaluate(small, validation, tasks)
@@ -413,25 +413,89 @@ def test_the_allowed_drop_is_kept_on_validation(trained, max_drop):
     assert found == best.accuracy
     if max_drop == 0.1:
         assert best.expected_macs < 0.8 * pam.costs(network).expected
-        assert not steps[-1].within
+        assert not all(step.within for step in steps)
+    assert steps[-1].expected_macs == best.expected_macs
+    assert steps[-1].ended
 
 
 def test_the_drop_counts_from_a_reference_that_is_given(trained):
     network, train, validation, tasks = trained
-    hopeless = pam.prune(network, train, validation, tasks=tasks, max_drop=0.0, reference={"a": 2.0, "b": 2.0}, steps=0)
+    hopeless = prune(network, train, validation, tasks=tasks, max_drop=0.0, reference={"a": 2.0, "b": 2.0}, steps=0)
     assert hopeless.structure == network.structure
-    easy = pam.prune(
+    easy = prune(
         network, train, validation, tasks=tasks, max_drop=0.0, reference={"a": 0.0, "b": 0.0}, target_macs=50.0, steps=0
     )
     assert pam.costs(easy).expected <= 50.0
     with pytest.raises(PlanError, match="lacks a number for the tasks \\['b'\\]"):
-        pam.prune(network, train, validation, tasks=tasks, reference={"a": 1.0})
+        prune(network, train, validation, tasks=tasks, reference={"a": 1.0})
+
+
+@pytest.mark.parametrize("max_drop", [0.02, 1.0])
+def test_a_schedule_of_given_effort_trains_equally_long_whatever_happens(trained, max_drop, monkeypatch):
+    network, train, validation, tasks = trained
+    trained_for = []
+    monkeypatch.setattr(METHODS["taylor"], "train", lambda *args: trained_for.append(args[4]))
+    schedule = pam.Schedule.of_effort(66, 10, max_drop=max_drop, fraction=0.05)
+    steps = []
+    small = pam.prune(network, train, validation, tasks=tasks, schedule=schedule, progress=steps.append)
+    assert trained_for == [6] * 11
+    assert steps[-1].ended == "all 10 removals are tried"
+    assert pam.costs(small).expected == steps[-1].expected_macs
+    taken_back = sum(not step.within for step in steps)
+    assert taken_back > 0 if max_drop < 1 else taken_back == 0
+
+
+def test_a_network_outside_the_drop_is_trained_instead_of_pruned(trained):
+    network, train, validation, tasks = trained
+    ruined = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in ruined.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    reference, steps = pam.evaluate(network, validation, tasks), []
+    options = pam.TrainOptions(learning_rate=0.01)
+    for effort, words in ((0, "does not come within the allowed drop"), (600, "all 12 removals are tried")):
+        schedule = pam.Schedule.of_effort(effort, 12, max_drop=0.1)
+        small = pam.prune(
+            ruined,
+            train,
+            validation,
+            tasks=tasks,
+            schedule=schedule,
+            reference=reference,
+            training=options,
+            progress=steps.append,
+        )
+        assert words in steps[-1].ended
+        assert steps[-1].within == (effort > 0)
+        assert (pam.costs(small).expected < pam.costs(ruined).expected) == (effort > 0)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5])
+def test_a_fraction_of_units_goes_from_the_shared_groups_alone(trained, fraction):
+    network, train, validation, tasks = trained
+    schedule = pam.Schedule(max_drop=None, removals=1, fraction=fraction, by="units", steps=0, groups="shared")
+    small = pam.prune(network, train, validation, tasks=tasks, schedule=schedule)
+
+    def units(of, shared):
+        return sum(n for layer in of.structure.widths[:-1] for g, n in layer.items() if (len(g) > 1) is shared)
+
+    assert units(small, shared=False) == units(network, shared=False)
+    assert units(small, shared=True) == units(network, shared=True) - round(fraction * units(network, shared=True))
+
+
+def test_a_target_out_of_reach_is_told(trained):
+    network, train, validation, tasks = trained
+    steps = []
+    small = prune(network, train, validation, tasks=tasks, target_macs=1.0, **STOP, progress=steps.append)
+    assert steps[-1].ended.startswith("no unit may go any more")
+    assert steps[-1].ended.endswith("short of the target")
+    assert pam.costs(small).expected == steps[-1].expected_macs
 
 
 def test_exclusive_groups_are_pruned_too(trained):
     network, train, validation, tasks = trained
     target = 0.4 * pam.costs(network).expected
-    small = pam.prune(network, train, validation, tasks=tasks, target_macs=target, **STOP)
+    small = prune(network, train, validation, tasks=tasks, target_macs=target, **STOP)
     for g in (group("a"), group("b"), group("ab")):
         before, after = (sum(widths.get(g, 0) for widths in n.structure.widths[:-1]) for n in (network, small))
         assert after < before
@@ -439,7 +503,7 @@ def test_exclusive_groups_are_pruned_too(trained):
 
 def test_each_task_keeps_units_to_read(trained):
     network, train, validation, tasks = trained
-    small = pam.prune(network, train, validation, tasks=tasks, target_macs=1.0, **STOP)
+    small = prune(network, train, validation, tasks=tasks, target_macs=1.0, **STOP)
     for widths in small.structure.widths:
         for task in "ab":
             assert any(task in g for g in widths)
@@ -449,7 +513,7 @@ def test_each_task_keeps_units_to_read(trained):
 def test_the_network_given_stays_as_it_is(trained):
     network, train, validation, tasks = trained
     before, structure = copy.deepcopy(network.state_dict()), network.structure
-    small = pam.prune(network, train, validation, tasks=tasks, max_drop=1.0, target_macs=60.0, steps=3, warm_up=3)
+    small = prune(network, train, validation, tasks=tasks, max_drop=1.0, target_macs=60.0, steps=3, warm_up=3)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network.structure == structure
     assert not small.training
@@ -459,11 +523,11 @@ def test_the_network_given_stays_as_it_is(trained):
 def test_a_pruned_network_can_be_trained_and_pruned_again(trained):
     network, train, validation, tasks = trained
     before = pam.costs(network).expected
-    small = pam.prune(network, train, validation, tasks=tasks, target_macs=0.6 * before, **STOP)
+    small = prune(network, train, validation, tasks=tasks, target_macs=0.6 * before, **STOP)
     dropped = pam.evaluate(small, train, tasks)
     pam.train(small, train, tasks, 100, pam.TrainOptions(learning_rate=0.01))
     assert sum(pam.evaluate(small, train, tasks).values()) > sum(dropped.values())
-    smaller = pam.prune(small, train, validation, tasks=tasks, target_macs=0.3 * before, **STOP)
+    smaller = prune(small, train, validation, tasks=tasks, target_macs=0.3 * before, **STOP)
     assert pam.costs(smaller).expected <= 0.3 * before
 
 
@@ -471,7 +535,7 @@ def test_a_pruned_network_can_be_trained_and_pruned_again(trained):
 def test_weights_change_by_fine_tuning_and_by_nothing_else(trained, options):
     network, train, validation, tasks = trained
     target = 0.6 * pam.costs(network).expected
-    small = pam.prune(network, train, validation, tasks=tasks, target_macs=target, **{**STOP, **options})
+    small = prune(network, train, validation, tasks=tasks, target_macs=target, **{**STOP, **options})
     before = torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
     after = torch.cat([parameter.detach().flatten() for parameter in small.parameters()])
     assert bool(torch.isin(after, before).all()) == (options == {"steps": 0})
@@ -483,7 +547,7 @@ def test_the_same_seed_gives_the_same_network(trained, steps):
     runs = []
     for _ in range(2):
         torch.manual_seed(1)
-        small = pam.prune(
+        small = prune(
             network,
             train,
             validation,
@@ -506,7 +570,7 @@ def test_surgery_does_not_disturb_the_random_numbers(trained):
     numbers = []
     for target in (1e9, 60.0):
         torch.manual_seed(2)
-        pam.prune(network, train, validation, tasks=tasks, target_macs=target, **STOP)
+        prune(network, train, validation, tasks=tasks, target_macs=target, **STOP)
         numbers.append(torch.rand(1).item())
     assert numbers[0] == numbers[1]
 
@@ -517,7 +581,7 @@ def test_convolutional_networks_are_pruned_in_every_kind_of_layer(family, count)
     network, tasks = merged_example(family, count, share=0.5), make_tasks(count)
     data = make_data(SHAPES[family], tasks, (16, 16))
     target = 0.2 * pam.costs(network).expected
-    small = pam.prune(network, data, data, tasks=tasks, target_macs=target, **STOP)
+    small = prune(network, data, data, tasks=tasks, target_macs=target, **STOP)
     assert pam.costs(small).expected <= target
     narrowed = [
         sum(after.values()) < sum(before.values())
@@ -531,7 +595,7 @@ def test_convolutional_networks_are_pruned_in_every_kind_of_layer(family, count)
     ("options", "words"),
     [
         ({"method": "magic"}, "'magic' is unknown.*taylor"),
-        ({"max_drop": None}, "needs max_drop= or target_macs="),
+        ({"max_drop": None}, "needs max_drop=, target_macs= or removals="),
         ({"max_drop": -0.1}, "must be >= 0"),
         ({"max_drop": float("nan")}, "must be >= 0"),
         ({"target_macs": 0.0}, "must be above 0"),
@@ -542,10 +606,10 @@ def test_convolutional_networks_are_pruned_in_every_kind_of_layer(family, count)
 def test_impossible_options_are_refused(trained, options, words):
     network, train, validation, tasks = trained
     with pytest.raises(PlanError, match=words):
-        pam.prune(network, train, validation, tasks=tasks, **options)
+        prune(network, train, validation, tasks=tasks, **options)
 
 
 def test_tasks_must_be_the_networks(trained):
     network, train, validation, tasks = trained
     with pytest.raises(TaskError, match="do not match"):
-        pam.prune(network, train, validation, tasks=tasks[:1])
+        prune(network, train, validation, tasks=tasks[:1])

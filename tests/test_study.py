@@ -267,6 +267,31 @@ def test_a_study_that_was_stopped_goes_on_behind_the_last_finished_unit(done, tm
     assert without_seconds(methods_of(out)) == without_seconds(methods_of(done))
 
 
+BUDGETS = {"methods": ["taylor"], "epochs": [0, 0.5], "removals": 3, "max_drop": 0.5, "limit": "plain"}
+
+
+def test_a_study_goes_on_between_the_budgets_of_a_method(tmp_path):
+    tasks = [{"name": "low", "one_vs_rest": [0, 1, 2], "loss": "tanh-mse"}, {"name": "high", "classes": [7, 8]}]
+    settings = config(methods=["greedy"], prune=BUDGETS, tasks=tasks)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run_study(settings, whole)
+    cells = methods_of(whole)
+    assert list(cells) == ["greedy, budget 0", "greedy, budget 0.5"]
+    for cell, epochs in zip(cells.values(), (0, 0.5), strict=True):
+        axes = {"method": "greedy", "width": None, "fine_tune_epochs": 0, "pruner": "taylor", "prune_epochs": epochs}
+        assert cell["axes"] == axes
+        both = cell["combinations"]["high+low"]
+        assert both["plain"]["low"] <= both["accuracy"]["low"]
+        assert both["plain"]["high"] == both["accuracy"]["high"]
+        assert cell["ended"][0]
+    with pytest.raises(KeyboardInterrupt):
+        run_study(settings, stopped, progress=Listener("budget 0.5: prune"))
+    listener = Listener()
+    run_study(settings, stopped, resume=True, progress=listener)
+    assert [stage for stage in listener.stages if "prune" in stage] == ["seed 0: greedy, budget 0.5: prune"]
+    assert without_seconds(methods_of(stopped)) == without_seconds(cells)
+
+
 def test_a_finished_study_measures_nothing_again(done):
     listener = Listener()
     run_study(config(), done, resume=True, progress=listener)

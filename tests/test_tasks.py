@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from pam_opt import Task
 from pam_opt.errors import TaskError
+from pam_opt.losses import tanh_mse
 from pam_opt.tasks import check_known, check_tasks, combination_key, combinations, distribution
 
 # Targets
@@ -127,6 +128,34 @@ def test_known_names():
         check_known(["y", "a", "x"], ["a"])
     with pytest.raises(TaskError, match="no task asked for"):
         check_known([], ["a"])
+
+
+# One against the rest
+
+
+def test_one_vs_rest_has_a_binary_output_for_each_label():
+    task = Task("low", one_vs_rest=[0, 2])
+    assert (task.outputs, task.binary) == (2, True)
+    target = task.target(torch.tensor([0, 1, 2]))
+    assert target.tolist() == [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
+    outputs = torch.tensor([[3.0, 1.0], [-1.0, 2.0], [-2.0, -1.0]])
+    assert task.scores(outputs, target).tolist() == [0.5, 0.5, 0.5]
+    with pytest.raises(TaskError, match="has 2 target rules"):
+        Task("low", classes=[0], one_vs_rest=[0])
+
+
+def test_plain_accuracy_asks_for_the_one_right_answer():
+    task = Task("low", one_vs_rest=[0, 2]).plain()
+    target = task.target(torch.tensor([0, 1, 2, 1, 2]))
+    outputs = torch.tensor([[3.0, 1.0], [-1.0, 2.0], [-2.0, -1.0], [-1.0, -3.0], [1.0, 2.0]])
+    assert task.scores(outputs, target).tolist() == [1.0, 0.0, 0.0, 1.0, 1.0]
+    several = Task("several", classes=[0, 1], metric=lambda outputs, target: outputs[:, 0])
+    assert several.plain().scores(torch.eye(3), torch.tensor([0, 1, 0])).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_the_loss_of_pam_is_the_squared_error_of_tanh_to_plus_and_minus_one():
+    outputs, target = torch.tensor([[0.0, 20.0]]), torch.tensor([[1.0, 0.0]])
+    assert tanh_mse(outputs, target).item() == pytest.approx((1 + 4) / 2)
 
 
 # Combinations

@@ -1,4 +1,4 @@
-"""Choose which units go: the least score per MAC saved first, down to a number of MACs."""
+"""Choose which units go: least score per MAC saved first, down to a number of MACs or by a number of units."""
 
 import heapq
 from collections import Counter
@@ -20,11 +20,22 @@ def choose_units(
     probabilities: Mapping[Group, float],
     scores: Mapping[Place, Tensor],
     target: float,
+    most: int | None = None,
+    *,
+    per_mac: bool = True,
 ) -> dict[Place, Tensor]:
     """Mark the units to keep so that E[C] comes down to `target`.
 
     Units go in the order of score / (MACs in E[C] that their loss saves now). What a loss saves shrinks as its
     neighbours go, so every candidate's ratio is looked at again before it goes.
+
+    Parameters
+    ----------
+    positions, probabilities : of `pam_opt.macs`
+    scores : place -> (units,); units of places left out stay
+    target : E[C] at which to stop
+    most : units that may go at most; None = any number
+    per_mac : False takes units in the order of their scores alone
 
     Returns
     -------
@@ -37,20 +48,22 @@ def choose_units(
     heap = [(0.0, place[0], sorted(place[1]), place) for place in queues]
     heapq.heapify(heap)
     held = []  # by a reader that has no other unit to read, until that reader goes
-    while heap and state.expected > target:
+    gone = 0
+    while heap and state.expected > target and gone != most:
         entry = heapq.heappop(heap)
         looked_at, *_, place = entry
         if not state.may_lose(place):
             held.append(entry)
             continue
         unit = queues[place][0]
-        ratio = float(scores[place][unit]) / max(state.saved(place), 1e-300)
+        ratio = float(scores[place][unit]) / (max(state.saved(place), 1e-300) if per_mac else 1.0)
         if ratio > looked_at:
             heapq.heappush(heap, (ratio, place[0], sorted(place[1]), place))
             continue
         queues[place].pop(0)
         keep[place][unit] = False
         state.lose(place)
+        gone += 1
         if queues[place]:
             held.append((0.0, place[0], sorted(place[1]), place))
         while held:

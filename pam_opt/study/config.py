@@ -1,5 +1,6 @@
 """The configuration of a study, read from YAML and checked key by key."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -7,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pam_opt.errors import ConfigError
 from pam_opt.families import FAMILIES
+from pam_opt.losses import LOSSES
 from pam_opt.pair_costs import COSTS
 from pam_opt.pruning import METHODS as PRUNING_METHODS
+from pam_opt.pruning import Schedule
 from pam_opt.tasks import Task, check_tasks, distribution
 from pam_opt.training import TrainOptions
 from pam_opt.yaml_files import read_mapping
@@ -34,16 +37,20 @@ class DataConfig(_Section):
 
 
 class TaskConfig(_Section):
-    """One task; exactly one of the three target rules of `pam_opt.Task`."""
+    """One task; exactly one of the four target rules of `pam_opt.Task`, and a loss of `pam_opt.losses`."""
 
     name: str
     classes: list[int] | None = None
+    one_vs_rest: list[int] | None = None
     mapping: dict[int, int] | None = None
     multi_label: list[int] | None = None
+    loss: str | None = None
 
     def task(self) -> Task:
         """Build the task."""
-        return Task(self.name, self.classes, self.mapping, self.multi_label)
+        loss = None if self.loss is None else LOSSES[self.loss]
+        rules = {"one_vs_rest": self.one_vs_rest, "mapping": self.mapping, "multi_label": self.multi_label}
+        return Task(self.name, self.classes, loss=loss, **rules)
 
 
 class FamilyConfig(_Section):
@@ -61,10 +68,11 @@ class _TrainConfig(_Section):
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
     weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     bfloat16: bool = False
+    channels_last: bool = False
 
     def options(self) -> TrainOptions:
         """Build the options."""
-        return TrainOptions(self.learning_rate, self.optimiser, self.schedule, self.weight_decay, self.bfloat16)
+        return TrainOptions(**{field.name: getattr(self, field.name) for field in fields(TrainOptions)})
 
 
 class ParentsConfig(_TrainConfig):
@@ -100,20 +108,39 @@ class FineTuneConfig(_TrainConfig):
 
 
 class PruneConfig(_TrainConfig):
-    """Pruning to an allowed drop or to a number of MACs; see `pam_opt.prune`.
+    """Pruning to an allowed drop or to a number of MACs; see `pam_opt.pruning.Schedule`.
 
-    The schedule starts anew after every removal.
+    Every entry of `methods` is a result of its own. So is every entry of `epochs`, the fine-tuning that the pruning
+    may spend in all, spread over `removals`; without `epochs`, `steps`, `warm_up` and `patience` say how long is
+    trained. `limit` says which metric may drop: the task's own or plain accuracy. The learning rate's schedule
+    starts anew after every removal.
     """
 
-    method: str = "taylor"
+    methods: tuple[str, ...] = ("taylor",)
+    epochs: tuple[_Epochs, ...] | None = None
+    removals: int = Field(default=24, gt=0)
     max_drop: float | None = Field(default=0.01, ge=0, allow_inf_nan=False)
+    limit: Literal["metric", "plain"] = "metric"
     target_macs: float | None = Field(default=None, gt=0)
     fraction: float = Field(default=0.1, gt=0, lt=1)
     steps: int = Field(default=100, ge=0)
     warm_up: int = Field(default=0, ge=0)
     patience: int = Field(default=2, ge=0)
+    groups: Literal["all", "shared"] = "all"
     batch_size: int = Field(default=128, gt=0)
     augment: Literal["crop", "crop-flip"] | None = None
+
+    @property
+    def budgets(self) -> tuple[float | None, ...]:
+        """Epochs of fine-tuning, each a result of its own; None where `steps` says how long is trained."""
+        return (None,) if self.epochs is None else self.epochs
+
+    def plan(self, budget: float | None, epoch_steps: int) -> Schedule:
+        """Build the schedule for a budget in epochs of so many steps."""
+        common = {"max_drop": self.max_drop, "target_macs": self.target_macs, "fraction": self.fraction}
+        if budget is not None:
+            return Schedule.of_effort(round(budget * epoch_steps), self.removals, groups=self.groups, **common)
+        return Schedule(steps=self.steps, warm_up=self.warm_up, patience=self.patience, groups=self.groups, **common)
 
 
 class StudyConfig(_Section):
@@ -143,7 +170,8 @@ class StudyConfig(_Section):
             ([self.family.name], FAMILIES, "family"),
             ([self.merge.cost], COSTS, "merge.cost"),
             (self.methods, METHODS, "methods"),
-            ([self.prune.method] if self.prune else [], PRUNING_METHODS, "prune.method"),
+            (self.prune.methods if self.prune else (), PRUNING_METHODS, "prune.methods"),
+            ([task.loss for task in self.tasks if task.loss is not None], LOSSES, "tasks.loss"),
         ):
             unknown = [name for name in given if name not in known]
             if unknown:
@@ -155,6 +183,8 @@ class StudyConfig(_Section):
             "methods": self.methods,
             "merge.widths": self.merge.widths,
             "fine_tune.epochs": [f"{epochs:g}" for epochs in self.fine_tune.epochs],
+            "prune.methods": self.prune.methods if self.prune else ("",),
+            "prune.epochs": [f"{epochs or 0:g}" for epochs in self.prune.budgets] if self.prune else ("",),
         }
         for name, entries in lists.items():
             if not entries or len(set(entries)) < len(entries):

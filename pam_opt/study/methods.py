@@ -67,13 +67,13 @@ class Method:
         """Whether it needs statistics with the covariance within each parent."""
         return self.problem in NEED_WITHIN
 
-    def build(self, given: Ingredients, width: float | None) -> Built:
-        """Plan and merge; `width` as in `pam_opt.plan`."""
+    def build(self, given: Ingredients, width: float | None, made: Plan | None = None) -> Built:
+        """Plan, unless a plan is there already, and merge; `width` as in `pam_opt.plan`."""
         if self.problem is None:
             shape = given.statistics.input_shape
             networks = tuple(single(given.parents[task.name], task, shape) for task in given.tasks)
             return Built(System(networks), None, {"measure": 0.0, "solve": 0.0, "merge": 0.0})
-        made = plan(
+        made = made or plan(
             given.parents,
             tasks=given.tasks,
             statistics=given.statistics,

@@ -20,11 +20,13 @@ from pam_opt.training import SingleTask, evaluate, train
 
 @dataclass(frozen=True)
 class Parent:
-    """A trained parent with its metric on the validation and the test split."""
+    """A trained parent with its metric on the validation and the test split, and plain accuracy beside it."""
 
     module: nn.Module
     validation: float
     accuracy: float
+    plain_validation: float
+    plain: float
 
 
 def train_parents(
@@ -95,15 +97,19 @@ def _train(
     network = SingleTask(module, task.name)
     with progress.stage(f"seed {seed}: train parent {task.name}") as update:
         train(network, batches, [task], settings.epochs * len(batches), settings.options(), progress=update)
-    scores = {
-        split: evaluate(network, split_batches(dataset, split, (task,)), [task])[task.name]
-        for split in ("validation", "test")
-    }
+    seconds = time.perf_counter() - started
+
+    def score(split: str, by: Task) -> float:
+        return evaluate(network, split_batches(dataset, split, (task,)), [by])[task.name]
+
     save_tensors(module.state_dict(), path)
-    write_record(
-        record,
-        {"validation": scores["validation"], "accuracy": scores["test"], "seconds": time.perf_counter() - started},
-    )
+    scores = {
+        "validation": score("validation", task),
+        "accuracy": score("test", task),
+        "plain_validation": score("validation", task.plain()),
+        "plain": score("test", task.plain()),
+    }
+    write_record(record, {**scores, "seconds": seconds})
 
 
 def _read(module: nn.Module, path: Path, record: Path) -> Parent:
@@ -112,8 +118,9 @@ def _read(module: nn.Module, path: Path, record: Path) -> Parent:
         module.load_state_dict(tensors)
     except RuntimeError as err:
         raise StorageError(f"{str(path)!r} does not fit the family: {err}; remove it and its record") from err
-    known = read_record(record, validation=(int, float), accuracy=(int, float))
-    return Parent(module.eval(), known["validation"], known["accuracy"])
+    scores = ("validation", "accuracy", "plain_validation", "plain")
+    known = read_record(record, **dict.fromkeys(scores, (int, float)))
+    return Parent(module.eval(), **{name: known[name] for name in scores})
 
 
 def split_batches(

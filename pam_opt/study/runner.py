@@ -25,7 +25,7 @@ from pam_opt.study.methods import METHODS, Built, Ingredients
 from pam_opt.study.parents import Parent, draw_calibration, split_batches, train_parents
 from pam_opt.study.progress import Progress
 from pam_opt.study.system import System
-from pam_opt.study.units import cell_name, files_beside_record, network_path, plan_path, record_path, unit_name
+from pam_opt.study.units import Cell, cells, files_beside_record, network_path, plan_path, record_path
 from pam_opt.tasks import Task, combination_key
 
 SCHEMA = 1
@@ -80,25 +80,30 @@ class _SeedRun:
     def run(self) -> Path:
         parents = train_parents(self.config, self.dataset, self.seed, self.folder / "parents", self.progress)
         statistics: list[Statistics] = []
-        for width in self.config.merge.widths:
-            for name in self.config.methods:
-                unit = unit_name(name, width, self.config)
-                if not self._is_finished(name, unit):
-                    if not statistics:
-                        statistics.append(self._measure(parents))
-                    self._run_method(unit, name, width, parents, statistics[0])
+        for unit in cells(self.config):
+            left = [cell for cell in unit if not self._is_finished(cell)]
+            if left:
+                if not statistics:
+                    statistics.append(self._measure(parents))
+                self._run_unit(left, parents, statistics[0])
         return self._write_results(parents)
 
-    def _is_finished(self, method: str, unit: str) -> bool:
-        """Whether the record of a unit is there with its plan and networks; say which of these was removed."""
-        if not record_path(self.folder, unit).exists():
-            return False
-        if "does_not_apply" in read_record(record_path(self.folder, unit), cells=dict):
+    def _is_finished(self, cell: Cell) -> bool:
+        """Whether the record of a result is there with its plan and networks; say which of these was removed."""
+        if record_path(self.folder, cell.unit(self.config)).exists() and self._reason(cell):
             return True
-        missing = [p for p in files_beside_record(self.folder, method, unit, self.config) if not p.exists()]
+        name = cell.name(self.config)
+        if not record_path(self.folder, name).exists():
+            return False
+        missing = [path for path in files_beside_record(self.folder, cell, self.config) if not path.exists()]
         if missing:
-            self.progress.say(f"seed {self.seed}: {missing[0]} is missing, so {unit} is run again")
+            self.progress.say(f"seed {self.seed}: {missing[0]} is missing, so {name} is run again")
         return not missing
+
+    def _reason(self, cell: Cell) -> str:
+        """Say why a method does not apply; empty where it does."""
+        path = record_path(self.folder, cell.unit(self.config))
+        return str(read_record(path).get("does_not_apply", "")) if path.exists() else ""
 
     def _measure(self, parents: Mapping[str, Parent]) -> Statistics:
         batches = self._calibration()
@@ -111,16 +116,11 @@ class _SeedRun:
     def _calibration(self) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
         return draw_calibration(self.config, self.dataset, self.seed)
 
-    def _run_method(
-        self,
-        unit: str,
-        name: str,
-        width: float | None,
-        parents: Mapping[str, Parent],
-        statistics: Statistics,
-    ) -> None:
+    def _run_unit(self, left: Sequence[Cell], parents: Mapping[str, Parent], statistics: Statistics) -> None:
+        """Plan and merge, or merge anew by the plan of an earlier run, and finish what is left."""
         torch.manual_seed(self.seed)
-        label = f"seed {self.seed}: {unit}"
+        unit = left[0].unit(self.config)
+        label, path = f"seed {self.seed}: {unit}", plan_path(self.folder, unit)
         ingredients = Ingredients(
             {task: parent.module for task, parent in parents.items()},
             self.tasks,
@@ -134,48 +134,51 @@ class _SeedRun:
             make_folder(self.folder / kind)
         try:
             with self.progress.stage(f"{label}: plan and merge"):
-                built = METHODS[name].build(ingredients, width)
+                made = Plan.load(path) if path.exists() else None
+                built = METHODS[left[0].method].build(ingredients, left[0].width, made)
         except (PlanError, SolverUnsuitable) as err:
             self.progress.say(f"{label}: does not apply: {err}")
-            write_record(record_path(self.folder, unit), {"cells": {}, "does_not_apply": str(err)})
+            write_record(record_path(self.folder, unit), {"does_not_apply": str(err)})
             return
-        if built.plan is not None:
-            built.plan.save(plan_path(self.folder, unit))
-        found = {
-            cell_name(unit, epochs, self.config): self._finish(label, unit, epochs, built, parents)
-            for epochs in self.config.fine_tune.epochs
-        }
-        write_record(record_path(self.folder, unit), {"cells": found})
+        if built.plan is not None and made is None:
+            built.plan.save(path)
+        for cell in left:
+            write_record(record_path(self.folder, cell.name(self.config)), self._finish(cell, built, parents))
 
-    def _finish(
-        self, label: str, unit: str, epochs: float, built: Built, parents: Mapping[str, Parent]
-    ) -> dict[str, Any]:
+    def _finish(self, cell: Cell, built: Built, parents: Mapping[str, Parent]) -> dict[str, Any]:
         """Fine-tune and prune a copy of the merged system, save it, and read the test split once."""
         torch.manual_seed(self.seed)
+        name = cell.name(self.config)
+        label = f"seed {self.seed}: {name}"
         system = copy.deepcopy(built.system)
         started = time.perf_counter()
         batches = self._train_batches(self.config.fine_tune.batch_size, self.config.fine_tune.augment)
-        steps = round(epochs * len(batches))
+        steps = round(cell.fine_tune_epochs * len(batches))
         if steps:
-            with self.progress.stage(f"{label}: fine-tune {epochs:g} epochs") as update:
+            with self.progress.stage(f"{label}: fine-tune {cell.fine_tune_epochs:g} epochs") as update:
                 system.fine_tune(batches, self.tasks, steps, self.config.fine_tune.options(), update)
         tuned = time.perf_counter()
-        system, histories = self._prune(label, system, parents)
+        system, histories = self._prune(label, cell, system, parents)
         seconds = {**built.seconds, "fine_tune": tuned - started, "prune": time.perf_counter() - tuned}
         for network in system.networks:
             task = network.tasks[0] if len(system.networks) > 1 else None
-            save(network, network_path(self.folder, cell_name(unit, epochs, self.config), task))
+            save(network, network_path(self.folder, name, task))
+        return {
+            "axes": cell.axes(),
+            **self._describe(system, built.plan, seconds),
+            "within_drop": all(history[-1].within for history in histories) if histories else None,
+            "ended": [history[-1].ended for history in histories],
+            "history": [[_step(step) for step in history] for history in histories],
+        }
 
-        result = self._describe(system, built.plan, seconds)
-        result["within_drop"] = all(history[0].within for history in histories) if histories else None
-        result["history"] = [[_step(step) for step in history] for history in histories]
-        return result
-
-    def _prune(self, label: str, system: System, parents: Mapping[str, Parent]) -> tuple[System, list[list[PruneStep]]]:
+    def _prune(
+        self, label: str, cell: Cell, system: System, parents: Mapping[str, Parent]
+    ) -> tuple[System, list[list[PruneStep]]]:
         config = self.config.prune
-        if config is None:
+        if config is None or cell.pruner is None:
             return system, []
-        reference = {name: parent.validation for name, parent in parents.items()}
+        plain = config.limit == "plain"
+        reference = {name: parent.plain_validation if plain else parent.validation for name, parent in parents.items()}
         batches = self._train_batches(config.batch_size, config.augment)
         validation = split_batches(self.dataset, "validation", self.tasks)
         with self.progress.stage(f"{label}: prune") as update:
@@ -183,8 +186,10 @@ class _SeedRun:
             return system.pruned(
                 batches,
                 validation,
-                self.tasks,
-                config,
+                [task.plain() for task in self.tasks] if plain else self.tasks,
+                cell.pruner,
+                config.plan(cell.prune_epochs, len(batches)),
+                config.options(),
                 self.config.combinations,
                 reference,
                 lambda step: update(start - step.expected_macs, start),
@@ -194,12 +199,15 @@ class _SeedRun:
         return split_batches(self.dataset, "train", self.tasks, batch_size, self.seed, augment)
 
     def _describe(self, system: System, plan: Plan | None, seconds: dict[str, float]) -> dict[str, Any]:
-        accuracy = system.accuracy(split_batches(self.dataset, "test", self.tasks), self.tasks)
+        test = split_batches(self.dataset, "test", self.tasks)
+        accuracy = system.accuracy(test, self.tasks)
+        plain = system.accuracy(test, [task.plain() for task in self.tasks])
         return {
             "combinations": {
                 combination_key(combination): {
                     "macs": macs,
                     "accuracy": {name: accuracy[name] for name in sorted(combination)},
+                    "plain": {name: plain[name] for name in sorted(combination)},
                 }
                 for combination, macs in system.macs().items()
             },
@@ -223,15 +231,16 @@ class _SeedRun:
         methods: dict[str, Any] = {}
         objectives: dict[str, Any] = {}
         not_applicable: dict[str, str] = {}
-        for width in self.config.merge.widths:
-            for name in self.config.methods:
-                unit = unit_name(name, width, self.config)
-                record = read_record(record_path(self.folder, unit), cells=dict)
-                methods |= record["cells"]
-                if "does_not_apply" in record:
-                    not_applicable[unit] = str(record["does_not_apply"])
-                elif METHODS[name].problem is not None:
-                    objectives[unit] = _objectives(read_record(plan_path(self.folder, unit), records=list)["records"])
+        for unit in cells(self.config):
+            name = unit[0].unit(self.config)
+            if reason := self._reason(unit[0]):
+                not_applicable[name] = reason
+                continue
+            for cell in unit:
+                path = record_path(self.folder, cell.name(self.config))
+                methods[cell.name(self.config)] = read_record(path, axes=dict, combinations=dict)
+            if METHODS[unit[0].method].problem is not None:
+                objectives[name] = _objectives(read_record(plan_path(self.folder, name), records=list)["records"])
         if not methods:
             reasons = "; ".join(f"{unit!r}: {reason}" for unit, reason in not_applicable.items())
             raise PlanError(f"none of the study's methods applies to its parents: {reasons}")
@@ -242,6 +251,7 @@ class _SeedRun:
             "parents": {
                 task.name: {
                     "accuracy": parents[task.name].accuracy,
+                    "plain": parents[task.name].plain,
                     "macs": sum(costs(single(parents[task.name].module, task), self.dataset.input_shape).macs.values()),
                 }
                 for task in self.tasks

@@ -1,12 +1,11 @@
 """What a method ends in: one multitask network, or one network per task, behind the same few questions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pam_opt.macs import costs
 from pam_opt.network import MultitaskNetwork
-from pam_opt.pruning import PruneStep, prune
-from pam_opt.study.config import PruneConfig
+from pam_opt.pruning import PruneStep, Schedule, prune
 from pam_opt.tasks import CombinationWeights, Group, Task, combinations, distribution
 from pam_opt.training import Batches, TrainOptions, evaluate, train
 
@@ -60,7 +59,9 @@ class System:
         train_batches: Batches,
         validation: Batches,
         tasks: Sequence[Task],
-        config: PruneConfig,
+        method: str,
+        schedule: Schedule,
+        training: TrainOptions,
         weights: CombinationWeights | None,
         reference: Mapping[str, float],
         progress: Callable[[PruneStep], None] | None,
@@ -70,27 +71,21 @@ class System:
         Returns the smaller system and each network's steps.
         """
         smaller, histories = [], []
-        whole = self.expected_macs(weights)
+        alone, whole = len(self.networks) == 1, self.expected_macs(weights)
         for network in self.networks:
             history: list[PruneStep] = []
+            target = schedule.target_macs if alone else _part(schedule.target_macs, network, whole)
             smaller.append(
                 prune(
                     network,
                     train_batches,
                     validation,
                     tasks=_own(network, tasks),
-                    method=config.method,
-                    max_drop=config.max_drop,
-                    target_macs=_part(config.target_macs, network, whole)
-                    if len(self.networks) > 1
-                    else config.target_macs,
-                    combinations=weights if len(self.networks) == 1 else None,
+                    method=method,
+                    schedule=replace(schedule, target_macs=target),
+                    combinations=weights if alone else None,
                     reference=reference,
-                    fraction=config.fraction,
-                    steps=config.steps,
-                    warm_up=config.warm_up,
-                    patience=config.patience,
-                    training=config.options(),
+                    training=training,
                     progress=_both(history.append, progress),
                 )
             )

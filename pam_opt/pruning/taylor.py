@@ -1,28 +1,38 @@
-"""What a pruning method is: a function that scores units; higher means that losing the unit hurts more."""
+"""Prune by Taylor importance."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from pam_opt.data import checked
 from pam_opt.gradients import Place, gate_importance, loss_gradients
 from pam_opt.network import MultitaskNetwork
+from pam_opt.pruning.pruner import Pruner, Scores
 from pam_opt.tasks import Task
 from pam_opt.training import Batches, evaluation_mode
 
-Score = Callable[[MultitaskNetwork, Batches, Sequence[Task], int], dict[Place, Tensor]]
-"""(network, batches, tasks, number of batches) -> place -> (units,) scores in units of squared loss."""
+SCORED_BATCHES = 30
+"""Mini-batches that a score is the mean over."""
 
 
-def taylor_scores(
-    network: MultitaskNetwork, batches: Batches, tasks: Sequence[Task], limit: int
-) -> dict[Place, Tensor]:
-    """Score units by Taylor gates [1]_: ``sum over tasks of E[(g dLoss_t/dg)^2]`` at gate g = 1.
+class TaylorSample(Pruner):
+    """Score by Taylor gates [1]_: ``sum over tasks of E[(g dLoss_t/dg)^2]`` at gate g = 1, squared sample by sample.
 
     All groups are scored alike, exclusive ones too. See `gate_importance` for the one deviation.
 
     .. [1] Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019, arXiv 1906.10771
     """
+
+    description = "Taylor importance of gates, squared for every sample"
+
+    def scores(self, network: MultitaskNetwork, batches: Batches, tasks: Sequence[Task]) -> Scores:
+        return taylor_scores(network, batches, tasks, SCORED_BATCHES)
+
+
+def taylor_scores(
+    network: MultitaskNetwork, batches: Batches, tasks: Sequence[Task], limit: int
+) -> dict[Place, Tensor]:
+    """Return the scores of `TaylorSample` over at most `limit` batches, in units of squared loss."""
     totals: dict[Place, Tensor] = {}
     samples = 0
     with evaluation_mode(network):
@@ -39,7 +49,3 @@ def taylor_scores(
                     score = gate_importance(taps[place], gradient) * len(x)
                     totals[place] = totals[place] + score
     return {place: total.double() / samples for place, total in totals.items()}
-
-
-METHODS: dict[str, Score] = {"taylor": taylor_scores}
-"""Name -> scoring function. To add a pruning method, write its function in a file of its own and enter it here."""

@@ -1,0 +1,201 @@
+"""Prune a multitask network for every combination: score, remove, fine-tune, repeat."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+
+from pam_opt.data import checked
+from pam_opt.errors import PlanError
+from pam_opt.macs import costs, output_positions
+from pam_opt.network import MultitaskNetwork
+from pam_opt.pruning.choose import choose_units
+from pam_opt.pruning.methods import METHODS
+from pam_opt.pruning.pruner import Pruner
+from pam_opt.pruning.schedule import Schedule
+from pam_opt.tasks import CombinationWeights, Task, check_tasks
+from pam_opt.training import Batches, TrainOptions, evaluate
+
+
+@dataclass(frozen=True)
+class PruneStep:
+    """Describe the network after one step of pruning.
+
+    Parameters
+    ----------
+    expected_macs : E[C] after the step
+    accuracy : task -> metric on the validation data
+    within : whether every task is within the allowed drop
+    ended : of the last step, which is the network that is returned: why the pruning ended there
+    """
+
+    expected_macs: float
+    accuracy: Mapping[str, float]
+    within: bool
+    ended: str = ""
+
+
+def prune(
+    network: MultitaskNetwork,
+    train_batches: Batches,
+    validation: Batches,
+    *,
+    tasks: Sequence[Task],
+    method: str = "taylor",
+    schedule: Schedule | None = None,
+    combinations: CombinationWeights | None = None,
+    reference: Mapping[str, float] | None = None,
+    training: TrainOptions | None = None,
+    progress: Callable[[PruneStep], None] | None = None,
+) -> MultitaskNetwork:
+    """Remove units step by step and return the cheapest network that was still good enough.
+
+    Parameters
+    ----------
+    network : stays as it is
+    train_batches, validation : re-iterable batches (x, {task name: target})
+    tasks : their metrics on `validation` decide what is good enough
+    method : a name in `pam_opt.pruning.METHODS`
+    schedule : how much goes at a time, how long is trained in between, and where it stops; default: `Schedule()`
+    combinations : combination -> weight, for E[C]; default: uniform
+    reference : task -> metric that the drop is counted from; default: the given network on `validation`
+    training : learning rate and optimiser of all fine-tuning
+    progress : called after every step, and at the end once more with the step that is returned and why it ended
+
+    Returns
+    -------
+    small : a physically smaller network. If already the first network, after the warm-up, is outside the allowed
+        drop, that network.
+
+    Raises
+    ------
+    PlanError : an unknown method, a reference that lacks a task
+    TaskError, DataError : tasks or batches that do not fit
+    """
+    tasks = check_tasks(tasks, network.tasks)
+    if method not in METHODS:
+        raise PlanError(f"pruning method {method!r} is unknown; choose from {sorted(METHODS)}")
+    schedule = schedule or Schedule()
+    options = training or TrainOptions(learning_rate=1e-3, schedule="constant")
+    allowed = _allowed(network, validation, tasks, schedule.max_drop, reference)
+    pruner = METHODS[method]()
+    run = _Run(pruner, train_batches, validation, tasks, options, schedule, allowed, combinations)
+    report = progress or (lambda step: None)
+    best, reached = run.prune(_with_input_shape(copy.deepcopy(network), train_batches), report)
+    report(reached)
+    return pruner.finish(best).eval()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same over all steps."""
+
+    pruner: Pruner
+    train_batches: Batches
+    validation: Batches
+    tasks: tuple[Task, ...]
+    options: TrainOptions
+    schedule: Schedule
+    allowed: Mapping[str, float]
+    combinations: CombinationWeights | None
+
+    def prune(
+        self, network: MultitaskNetwork, report: Callable[[PruneStep], None]
+    ) -> tuple[MultitaskNetwork, PruneStep]:
+        """Return the best network, still as the pruner has it, and its step, which says why it ended."""
+        schedule = self.schedule
+        best = self.pruner.start(network)
+        self.train(best, schedule.warm_up)
+        reached = self.look(best)
+        report(reached)
+        tries = halvings = failures = 0
+        while not (ended := self.ended(reached, tries, failures)):
+            tries += 1
+            if not reached.within:
+                self.train(best, schedule.steps)
+                reached = self.look(best)
+                report(reached)
+                failures = 0 if reached.within else failures + 1
+                continue
+            candidate = self.smaller(best, reached.expected_macs, schedule.fraction / 2**halvings)
+            if candidate is None:
+                ended = "no unit may go any more: every layer is down to the units that its readers need"
+                break
+            self.train(candidate, schedule.steps)
+            step = self.look(candidate)
+            report(step)
+            if step.within:
+                best, reached, failures = candidate, step, 0
+                halvings = halvings if schedule.removals is not None else 0
+            else:
+                failures, halvings = failures + 1, halvings + 1
+        missed = schedule.target_macs is not None and reached.expected_macs > schedule.target_macs
+        return best, replace(reached, ended=f"{ended}; short of the target" if missed else ended)
+
+    def ended(self, reached: PruneStep, tries: int, failures: int) -> str:
+        """Say why the pruning is over; empty while it is not."""
+        schedule, patience = self.schedule, self.schedule.patience
+        if schedule.removals is not None:
+            patience = schedule.removals
+        if not reached.within and (schedule.steps == 0 or failures >= patience):
+            return "the network does not come within the allowed drop"
+        if reached.within and schedule.target_macs is not None and reached.expected_macs <= schedule.target_macs:
+            return "the target is reached"
+        if schedule.removals is not None:
+            return f"all {schedule.removals} removals are tried" if tries >= schedule.removals else ""
+        return f"{failures} removals in a row left the allowed drop" if failures > schedule.patience else ""
+
+    def train(self, network: MultitaskNetwork, steps: int) -> None:
+        self.pruner.train(network, self.train_batches, self.tasks, steps, self.options)
+
+    def look(self, network: MultitaskNetwork) -> PruneStep:
+        expected = costs(network, combinations=self.combinations).expected
+        accuracy = evaluate(network, self.validation, self.tasks)
+        within = all(accuracy[name] >= least - 1e-12 for name, least in self.allowed.items())
+        return PruneStep(expected, accuracy, within)
+
+    def smaller(self, network: MultitaskNetwork, expected: float, fraction: float) -> MultitaskNetwork | None:
+        """Remove a fraction; None if no unit may go."""
+        schedule = self.schedule
+        scores = self.pruner.scores(network, self.train_batches, self.tasks)
+        if schedule.groups == "shared":
+            scores = {place: score for place, score in scores.items() if len(place[1]) > 1}
+        structure = network.structure
+        probabilities = costs(network, combinations=self.combinations).probabilities
+        goal, most = max(expected * (1 - fraction), schedule.target_macs or 0.0), None
+        if schedule.by == "units":
+            goal, most = schedule.target_macs or 0.0, max(1, round(fraction * sum(map(len, scores.values()))))
+        positions = output_positions(structure)
+        keep = choose_units(structure, positions, probabilities, scores, goal, most, per_mac=self.pruner.per_mac)
+        if all(bool(mask.all()) for mask in keep.values()):
+            return None
+        return self.pruner.remove(network, keep)
+
+
+def _with_input_shape(network: MultitaskNetwork, batches: Batches) -> MultitaskNetwork:
+    if network.structure.input_shape is None:
+        first, _ = next(checked(batches, (), what="train"))
+        network.structure = replace(network.structure, input_shape=tuple(first.shape[1:]))
+    return network
+
+
+def _allowed(
+    network: MultitaskNetwork,
+    validation: Batches,
+    tasks: Sequence[Task],
+    max_drop: float | None,
+    reference: Mapping[str, float] | None,
+) -> dict[str, float]:
+    """Return the least metric of every task; none without an allowed drop."""
+    if max_drop is None:
+        return {}
+    reference = reference if reference is not None else evaluate(network, validation, tasks)
+    missing = sorted(task.name for task in tasks if not _is_number(reference.get(task.name)))
+    if missing:
+        raise PlanError(f"reference= lacks a number for the tasks {missing}")
+    return {task.name: reference[task.name] - max_drop for task in tasks}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)

@@ -1,0 +1,59 @@
+"""What a pruning method is: it scores units, and may train and remove them in its own way."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from torch import Tensor
+
+from pam_opt.gradients import Place
+from pam_opt.network import MultitaskNetwork
+from pam_opt.surgery import remove_units
+from pam_opt.tasks import Task
+from pam_opt.training import Batches, TrainOptions, train
+
+Scores = dict[Place, Tensor]
+"""(layer index, group) -> (units,) float64, at least 0; higher means that losing the unit hurts more."""
+
+
+class Pruner(ABC):
+    """One method, made anew for every run of `pam_opt.prune`; it may remember what it likes between removals.
+
+    A subclass writes `scores`; one that adds something to the network while it is pruned, such as gates, also
+    `start`, `train`, `remove` and `finish`.
+
+    Attributes
+    ----------
+    description : one line for tables
+    per_mac : whether units go by score per MAC that their loss saves; otherwise by score alone
+    """
+
+    description: ClassVar[str]
+    per_mac: ClassVar[bool] = True
+
+    def start(self, network: MultitaskNetwork) -> MultitaskNetwork:
+        """Make the network ready; the one given is a copy and may be changed."""
+        return network
+
+    def train(
+        self,
+        network: MultitaskNetwork,
+        batches: Batches,
+        tasks: Sequence[Task],
+        steps: int,
+        options: TrainOptions,
+    ) -> None:
+        """Fine-tune in place."""
+        train(network, batches, tasks, steps, options)
+
+    @abstractmethod
+    def scores(self, network: MultitaskNetwork, batches: Batches, tasks: Sequence[Task]) -> Scores:
+        """Score the units of every hidden place."""
+
+    def remove(self, network: MultitaskNetwork, keep: Mapping[Place, Tensor]) -> MultitaskNetwork:
+        """Return a smaller network; the one given stays as it is. Places that `keep` lacks keep all units."""
+        return remove_units(network, keep)
+
+    def finish(self, network: MultitaskNetwork) -> MultitaskNetwork:
+        """Return the network without anything that `start` added; the one given stays as it is."""
+        return network
