@@ -14,7 +14,7 @@ TASKS = ("low", "high")
 
 def budget_cell(method: str, pruner: str, budget: float, cost: float, within: bool, accuracy: float = 0.98) -> dict:
     """One network: a task alone costs nine tenths of E[C], both together six fifths."""
-    macs = {"high": 0.9 * cost, "low": 0.9 * cost, "high+low": 1.2 * cost}
+    macs = {"high": round(0.9 * cost), "low": round(0.9 * cost), "high+low": round(1.2 * cost)}
     return {
         "axes": {"method": method, "width": None, "fine_tune_epochs": 0.0, "pruner": pruner, "prune_epochs": budget},
         "combinations": {

@@ -15,7 +15,7 @@ from pam_opt.report.cells import Setting, Training, accuracies, setting, setting
 from pam_opt.report.comparisons import comparisons, heuristic_losses
 from pam_opt.report.intervals import Interval, interval
 from pam_opt.report.line_labels import spread_apart
-from pam_opt.report.table import rich_table
+from pam_opt.report.terminal import rich_tables
 from pam_opt.report.width_figure import accuracy_against_width
 from pam_opt.report.width_tables import comparisons_table, losses_table, widths_table
 from pam_opt.study.config import parse_config
@@ -294,7 +294,7 @@ def test_one_width_has_no_such_figure(tmp_path):
 
 
 def test_a_terminal_that_cannot_write_plus_minus_gets_another_sign():
-    table = rich_table(results(lambda m, w, e, seed: 0.1 * seed), "title", ascii_only=True)
+    (table,) = rich_tables(results(lambda m, w, e, seed: 0.1 * seed), "title", ascii_only=True)
     cells = [cell for column in table.columns for cell in column.cells]
     assert any("+/-" in str(cell) for cell in cells)
     assert not any("±" in str(cell) for cell in cells)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from pam_opt.report.budgets import (
     PAIRS,
@@ -21,16 +20,15 @@ from pam_opt.report.budgets import (
 from pam_opt.report.cells import Results
 from pam_opt.report.intervals import Ratio
 from pam_opt.report.line_labels import Label, place_labels
+from pam_opt.report.ratio_axes import budget_axis, places_of, ratio_axis
 from pam_opt.report.rows import Row
 from pam_opt.report.style import COLOURS, GREY, PAGE_WIDTH, Look, heading, looks, plain
 
 _STEP = 0.019
 """Between the methods of one budget, as a part of the axis."""
-_MARGIN = 0.1
-_STRIP = 0.14
+_STRIP = 0.17
 """Part of a panel's height for what is outside the allowed drop."""
 _PAM_LOOK = Look(COLOURS[-1], (), "*")
-_TICKS = (*(n / 10 for n in range(1, 10)), 1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
 
 Curve = Mapping[float, Ratio | None]
 """Budget -> E[C] relative to the baseline; None outside the allowed drop."""
@@ -46,18 +44,16 @@ def cost_against_budget(results: Sequence[Results], against: str | None = None) 
     budgets, groups = budgets_in(found), _groups(found, base)
     if len(budgets) < 2 or not groups:
         return None
-    figure = Figure(figsize=(max(PAGE_WIDTH, 2.75 * len(found) + 1.7), 2.75 * len(groups) + 0.75))
+    figure = Figure(figsize=(max(PAGE_WIDTH, 2.75 * len(found) + 1.7), 2.75 * len(groups) + 0.95))
     grid = figure.subplots(len(groups), len(found), sharex=True, sharey="row", squeeze=False)
-    below = 0.72 / figure.get_figheight()
+    below = 0.87 / figure.get_figheight()
     figure.subplots_adjust(0.085, below, 0.765, 1 - 0.28 / figure.get_figheight(), wspace=0.06, hspace=0.08)
     for row, methods in zip(grid, groups, strict=True):
         _row_of_panels(row, found, methods, base, budgets)
     for axes, panel in zip(grid[0], found, strict=True):
         heading(axes, panel.title)
-    places = _places(budgets)
-    for axes in grid[-1]:
-        axes.set_xticks([places[budget] for budget in budgets], [f"{budget:g}" for budget in budgets])
-    _words(figure, len(results), base)
+    budget_axis(grid[-1], budgets)
+    _words(figure, len(results), base, len(groups))
     return figure
 
 
@@ -80,9 +76,12 @@ def _row_of_panels(
     drawn = [{name: _curve(by, name, base) for name in methods} for by in found.values()]
     points = [point for curves in drawn for curve in curves.values() for point in curve.values()]
     strip = _STRIP if None in points else 0.0
-    top = _ratio_axis(row, [1.0, *(value for point in points if point for value in point.values)], strip)
+    top = ratio_axis(row, [1.0, *(value for point in points if point for value in point.values)], strip)
     ends: list[Label] = []
     for axes, curves in zip(row, drawn, strict=True):
+        plain(axes)
+        axes.grid(axis="x", visible=False)
+        axes.set_xlim(0.0, 1.0)
         if strip:
             _name_strip(axes)
         axes.axhline(1.0, color=GREY, linewidth=1.1, dashes=(4, 2), zorder=1)
@@ -98,44 +97,16 @@ def _curve(by: Mapping[float, Mapping[str, Row]], name: str, base: Baseline) -> 
 
 
 def _name_strip(axes: Axes) -> None:
-    axes.axhspan(1 - _STRIP, 1.0, transform=axes.transAxes, color="#f1f1f1", zorder=0)
-    words = "outside the allowed drop"
-    axes.text(0.02, 0.988, words, transform=axes.transAxes, fontsize=7, color=GREY, va="top")
-
-
-def _ratio_axis(row: Sequence[Axes], values: Sequence[float], strip: float) -> float:
-    """Make y an axis of ratios with room for the strip; return where the strip's marks stand."""
-    low, high = math.log(min(values)), math.log(max(values))
-    margin = 0.06 * max(high - low, 0.2)
-    low, high = low - margin, high + margin
-    top = low + (high - low) / (1 - strip)
-    for axes in row:
-        plain(axes)
-        axes.grid(axis="x", visible=False)
-        axes.set_yscale("log")
-        axes.set_ylim(math.exp(low), math.exp(top))
-        axes.yaxis.set_major_locator(FixedLocator(_ticks(math.exp(low), math.exp(high))))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_minor_locator(FixedLocator([]))
-        axes.set_xlim(0.0, 1.0)
-    return math.exp(low + (top - low) * (1 - 0.33 * strip))
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    return [tick for tick in _TICKS if low <= tick <= high]
-
-
-def _places(budgets: Sequence[float]) -> dict[float, float]:
-    """Place budgets on the axis, evenly."""
-    return {b: _MARGIN + (1 - 2 * _MARGIN) * n / max(len(budgets) - 1, 1) for n, b in enumerate(budgets)}
+    inside = axes.transAxes
+    axes.fill_between([0, 1], [1 - _STRIP] * 2, [1, 1], transform=inside, color="#f1f1f1", linewidth=0, zorder=0.5)
+    axes.text(0.02, 0.985, "outside the allowed drop", transform=inside, fontsize=7, color=GREY, va="top")
 
 
 def _panel(
     axes: Axes, curves: Mapping[str, Curve], look: Mapping[str, Look], budgets: Sequence[float], top: float
 ) -> list[Label]:
     """Draw one line a method, broken where it is outside the drop; return a label for the end of each line."""
-    places, ends = _places(budgets), []
+    places, ends = places_of(budgets), []
     for number, (name, curve) in enumerate(curves.items()):
         if not curve:
             continue
@@ -155,9 +126,13 @@ def _panel(
     return ends
 
 
-def _words(figure: Figure, seeds: int, base: Baseline) -> None:
+def _words(figure: Figure, seeds: int, base: Baseline, rows: int) -> None:
     """Name the x axis, and say what marks are."""
-    note = f"marks: geometric mean of {seeds} seeds, dots: seeds" if seeds > 1 else "one seed"
-    note += f"; all networks within the allowed drop of accuracy, below 1 = cheaper than {base.text}"
-    figure.text(0.425, 0.26 / figure.get_figheight(), "training while pruning (epochs)", ha="center", fontsize=9)
-    figure.text(0.085, 0.06 / figure.get_figheight(), note, fontsize=7.5, color=GREY)
+    inch = 1 / figure.get_figheight()
+    marks = f"marks: geometric mean of {seeds} seeds, dots: seeds" if seeds > 1 else "marks: one seed"
+    note = f"{marks}; only networks within the allowed drop of accuracy, in all seeds\n"
+    note += f"Below 1: cheaper than {base.text}"
+    if rows > 1:
+        note += ". Above: whole systems; below: what differs in the solver or the choice of units"
+    figure.text(0.425, 0.43 * inch, "training while pruning (epochs)", ha="center", fontsize=9)
+    figure.text(0.085, 0.07 * inch, note, fontsize=7.5, color=GREY)

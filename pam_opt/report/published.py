@@ -41,8 +41,8 @@ References
 
 NOTE = (
     "Ratios of MACs: geometric mean over seeds (95 % interval). Published: of MFLOPs, LeNet-5 on FashionMNIST, two "
-    "tasks of five labels, where PAM is up to 0.7 points less accurate than its baselines; other data and other budgets "
-    "of training, so equal ratios are not to be expected."
+    "tasks of five labels, where PAM is up to 0.7 points less accurate than its baselines; other data and other "
+    "budgets of training, so equal ratios are not to be expected."
 )
 _LABELS = {SHARED: "B2 / PAM", SEPARATE: "B1 / PAM"}
 

@@ -3,6 +3,8 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+from pam_opt.report.budget_sentences import budget_findings
+from pam_opt.report.budgets import has_budgets
 from pam_opt.report.cells import Results, training_text, width_text
 from pam_opt.report.comparisons import RIVALS, Comparison, HeuristicLoss, comparisons, heuristic_losses
 from pam_opt.report.rows import SEPARATE, Contest, Row, contests, rows
@@ -12,6 +14,8 @@ _CONTROLS = ("greedy", "random", "select", "all-shared")
 
 def findings(results: Sequence[Results]) -> str:
     """Say which method is cheapest, or most accurate, and what the optimum is worth beside greedy and the controls."""
+    if has_budgets(results):
+        return budget_findings(results)
     table = rows(results)
     if all(None in row.within for row in table):
         return _accuracy_findings(results)

@@ -3,9 +3,6 @@
 import statistics
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
-
 from pam_opt.report.cells import Results
 from pam_opt.report.rows import SEPARATE, Row, rows
 
@@ -27,22 +24,9 @@ def _which(seeds: Sequence[int], count: int) -> str:
     return "" if len(seeds) == count else f" (seed {', '.join(map(str, seeds))})"
 
 
-def rich_table(results: Sequence[Results], title: str, *, ascii_only: bool = False) -> Table:
-    """Draw the table for a terminal; `ascii_only` for one that cannot write ±."""
-    cells = [[cell.replace("±", "+/-") for cell in line] for line in _cells(results)] if ascii_only else _cells(results)
-    header, *lines = cells
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
-    table.padding, table.show_edge = (0, 0, 0, 0), False
-    for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number == 0, overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    return table
-
-
 def markdown_table(results: Sequence[Results]) -> str:
     """Write the table as Markdown."""
-    return as_markdown(_cells(results))
+    return as_markdown(result_cells(results))
 
 
 def as_markdown(lines: Sequence[Sequence[str]]) -> str:
@@ -61,7 +45,7 @@ def seed_ratios_table(results: Sequence[Results]) -> str:
     return as_markdown([header, *([row.name, *(f"{ratio:.2f}" for ratio in row.ratios)] for row in table)])
 
 
-def _cells(results: Sequence[Results]) -> list[list[str]]:
+def result_cells(results: Sequence[Results]) -> list[list[str]]:
     """Write all cells, header first: one column for each method, or one row where that would be too wide."""
     table = rows(results)
     tasks = sorted(results[0]["parents"])
