@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pam_opt.cli.console import OUTPUT
-from pam_opt.report import OUTSIDE, findings, not_applicable, outside, rich_tables, write_summary
+from pam_opt.report import OUTSIDE, findings, has_budgets, not_applicable, outside, rich_tables, write_summary
 
 
 def write_and_print(results: Sequence[dict[str, Any]], out: Path, against: str | None = None) -> list[Path]:
@@ -14,6 +14,8 @@ def write_and_print(results: Sequence[dict[str, Any]], out: Path, against: str |
     for table in rich_tables(results, _title(results), against=against, ascii_only=OUTPUT.options.ascii_only):
         OUTPUT.print()
         OUTPUT.print(table)
+    if has_budgets(results):
+        OUTPUT.print("* its 95 % interval leaves out 1; the intervals are in table.md", highlight=False)
     if outside(results):
         OUTPUT.print(OUTSIDE)
     for line in not_applicable(results):
@@ -25,7 +27,7 @@ def write_and_print(results: Sequence[dict[str, Any]], out: Path, against: str |
 def _title(results: Sequence[dict[str, Any]]) -> str:
     experiment = results[0]["experiment"]
     prune = experiment.get("prune")
-    what = "E[C]" if prune and prune.get("epochs") else "accuracy on the test split"
+    what = "E[C]" if has_budgets(results) else "accuracy on the test split"
     return f"{experiment['name']}: {what}{_limit(prune)} ({_seeds(results)})"
 
 
@@ -42,6 +44,5 @@ def _limit(prune: dict[str, Any] | None) -> str:
 def _seeds(results: Sequence[dict[str, Any]]) -> str:
     if len(results) == 1:
         return f"seed {results[0]['experiment']['seed']}"
-    prune = results[0]["experiment"].get("prune")
-    spread = "mean with 95 % interval" if prune and prune.get("epochs") else "mean ± standard deviation"
+    spread = "geometric mean" if has_budgets(results) else "mean ± standard deviation"
     return f"{len(results)} seeds, {spread}"

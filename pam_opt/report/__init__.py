@@ -7,6 +7,7 @@ from typing import Any
 from pam_opt.atomic import write_text
 from pam_opt.report.budget_tables import combinations_table, matrices_table
 from pam_opt.report.budgets import has_budgets
+from pam_opt.report.duels import duels_table
 from pam_opt.report.figures import write_figures
 from pam_opt.report.finished import missing_seeds, read_finished, read_results
 from pam_opt.report.flat import write_parquet
@@ -20,7 +21,9 @@ __all__ = [
     "OUTSIDE",
     "combinations_table",
     "comparisons_table",
+    "duels_table",
     "findings",
+    "has_budgets",
     "losses_table",
     "markdown_table",
     "matrices_table",
@@ -71,11 +74,22 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
     absent = "".join(f"{line}\n" for line in not_applicable(results))
     marks = OUTSIDE + "\n" if outside(results) else ""
     if has_budgets(results):
-        tables = [published_table(results), losses_table(results), combinations_table(results)]
-        parts = [matrices_table(results), marks, absent, found, *tables]
-    elif any(cell["within_drop"] is not None for cell in results[0]["methods"].values()):
+        return _summary_of_budgets(results, [marks, absent], found)
+    if any(cell["within_drop"] is not None for cell in results[0]["methods"].values()):
         parts = [markdown_table(results), absent, marks, found, seed_ratios_table(results)]
     else:
         tables = [widths_table(results), comparisons_table(results), losses_table(results)]
         parts = [markdown_table(results), absent, *tables, found]
     return "\n".join(part for part in parts if part)
+
+
+def _summary_of_budgets(results: Sequence[dict[str, Any]], notes: Sequence[str], found: str) -> str:
+    sections = {
+        "E[C] at equal accuracy, by the training that pruning was given": [matrices_table(results), *notes, found],
+        "Rivals": [duels_table(results)],
+        "Beside the published ratios": [published_table(results)],
+        "What heuristics lose of the objective": [losses_table(results)],
+        "Every combination": [combinations_table(results)],
+    }
+    texts = {title: "\n".join(part for part in parts if part) for title, parts in sections.items()}
+    return "\n".join(f"## {title}\n\n{text}" for title, text in texts.items() if text)

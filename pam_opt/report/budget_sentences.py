@@ -3,8 +3,9 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from pam_opt.report.budgets import PAIRS, PAM, Panel, Panels, methods_in, panels, relative
+from pam_opt.report.budgets import PAM, Panel, Panels, panels, relative
 from pam_opt.report.cells import Results, count_text
+from pam_opt.report.duels import duel_sentences
 from pam_opt.report.intervals import Ratio
 from pam_opt.report.rows import SEPARATE, Row, parents_row
 
@@ -16,8 +17,9 @@ def budget_findings(results: Sequence[Results]) -> str:
     """
     found = panels(results)
     best = [_cheapest(methods, _place(panel, budget)) for panel, by in found.items() for budget, methods in by.items()]
-    duels = [text for pair in PAIRS if (text := _duel(found, *pair))]
-    return "\n\n".join([*best, *duels, _largest_drop(results, found), _caution(len(results))])
+    solvers = ["Does the solver matter? E[C] by the training that pruning was given:", *duel_sentences(results)]
+    lines = [*best, *(solvers if len(solvers) > 1 else []), _largest_drop(results, found), _caution(len(results))]
+    return "\n\n".join(lines)
 
 
 def _place(panel: Panel, budget: float) -> str:
@@ -60,50 +62,32 @@ def _decided(found: Ratio) -> str:
     return ", undecided" if found.low is not None and not found.side else ""
 
 
-def _duel(found: Panels, first: str, second: str) -> str:
-    """Say under which budgets one method beats another; empty where the study lacks one of them."""
-    if not {first, second} <= set(methods_in(found)):
-        return ""
-    parts = [f"{panel.title}: {_course(budgets, first, second)}" for panel, budgets in found.items()]
-    return f"E[C] of {first!r} against {second!r}, by epochs of training. {'; '.join(parts)}."
-
-
-def _course(budgets: Mapping[float, Mapping[str, Row]], first: str, second: str) -> str:
-    verdicts = [(budget, _verdict(rows.get(first), rows.get(second))) for budget, rows in budgets.items()]
-    return ", ".join(f"at {budget:g} {verdict}" for budget, verdict in verdicts)
-
-
-def _verdict(one: Row | None, two: Row | None) -> str:
-    """Compare two methods under one budget."""
-    if one is None or two is None:
-        return "not compared"
-    found = relative(one, two)
-    if found is None:
-        inside = [row.setting.method for row in (one, two) if row.counts]
-        return f"only {inside[0]!r} is within the drop" if inside else "neither is within the drop"
-    if found.low is None:
-        return str(found)
-    return f"{('undecided', 'dearer', 'cheaper')[found.side]}, {found}"
-
-
 def _largest_drop(results: Sequence[Results], found: Panels) -> str:
     """Say how much the networks within the drop, which was kept on validation, lose on test."""
-    parents = parents_row(results).accuracy
+    plain = (results[0]["experiment"].get("prune") or {}).get("limit") == "plain"
+    parents = parents_row(results)
     drops = [
-        (100 * (statistics.mean(parents[task]) - statistics.mean(values)), task, row.setting.method, panel, budget)
+        (_points(parents, row, task, plain), row.setting.method, _place(panel, budget), task)
         for panel, budgets in found.items()
         for budget, methods in budgets.items()
         for row in methods.values()
         if row.counts
-        for task, values in row.accuracy.items()
+        for task in row.accuracy
     ]
     if not drops:
         return "No network is within the allowed drop. Allow a larger drop or more training."
-    points, task, method, panel, budget = max(drops, key=lambda drop: drop[0])
+    points, method, place, task = max(drops)
     return (
-        f"On test, the networks within the allowed drop (which was kept on validation) are at most {points:.2f} points "
-        f"below their parents, mean of the seeds: {method!r}, {_place(panel, budget)}, task {task!r}."
+        f"On test, the networks within the allowed drop (which was kept on validation) lose at most {points:.2f} "
+        f"points of {'plain accuracy' if plain else 'the metric'}, mean of the seeds: {method!r}, {place}, "
+        f"task {task!r}."
     )
+
+
+def _points(parents: Row, row: Row, task: str, plain: bool) -> float:
+    """Return by how many points a task is below its parent, mean of the seeds."""
+    before, after = (parents.plain, row.plain) if plain else (parents.accuracy, row.accuracy)
+    return 100 * (statistics.mean(before[task]) - statistics.mean(after[task]))
 
 
 def _caution(seeds: int) -> str:

@@ -1,15 +1,13 @@
 """Tables of studies of several budgets: methods against budgets, and every combination's accuracy and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pam_opt.report.budgets import PAM, Baseline, Panel, Panels, baseline, budgets_in, methods_in, panels, relative
 from pam_opt.report.cells import Results, count_text
+from pam_opt.report.intervals import Ratio
 from pam_opt.report.rows import Row, parents_row
 from pam_opt.report.table import as_markdown, kilo, spread
-
-OUTSIDE_CELL = "outside"
-"""Stands for the cost of a network outside the allowed drop."""
 
 
 @dataclass(frozen=True)
@@ -21,24 +19,29 @@ class Matrix:
     lines: list[list[str]]
 
 
-def matrices(results: Sequence[Results], against: str | None = None) -> list[Matrix]:
-    """Write a matrix for every pruner."""
+def matrices(
+    results: Sequence[Results], against: str | None = None, write: Callable[[Ratio], str] = str
+) -> list[Matrix]:
+    """Write a matrix for every pruner, each ratio as `write` does."""
     found, base = panels(results), baseline(results, against)
-    return [Matrix(panel, base.name, _matrix(found, panel, base)) for panel in found]
+    return [Matrix(panel, base.name, _matrix(found, panel, base, write)) for panel in found]
 
 
-def _matrix(found: Panels, panel: Panel, base: Baseline) -> list[list[str]]:
+def _matrix(found: Panels, panel: Panel, base: Baseline, write: Callable[[Ratio], str]) -> list[list[str]]:
     budgets = {budget: found[panel].get(budget, {}) for budget in budgets_in(found)}
     header = [f"{panel.title}: E[C] / {base.name}", *(count_text(budget) for budget in budgets)]
     names = [name for name in methods_in({panel: found[panel]}) if name != base.name]
-    return [header, *([name, *(_cell(rows, name, base) for rows in budgets.values())] for name in names)]
+    return [header, *([name, *(_cell(rows, name, base, write) for rows in budgets.values())] for name in names)]
 
 
-def _cell(methods: dict[str, Row], name: str, base: Baseline) -> str:
+def _cell(methods: dict[str, Row], name: str, base: Baseline, write: Callable[[Ratio], str]) -> str:
     row, other = methods.get(name), base.row(methods)
     if row is None or other is None:
         return "-"
-    return str(relative(row, other) or (f"(!) {OUTSIDE_CELL}" if not row.counts else f"- ({base.name} {OUTSIDE_CELL})"))
+    found = relative(row, other)
+    if found is None:
+        return "(!) outside" if not row.counts else f"- ({base.name} outside)"
+    return write(found)
 
 
 def matrices_table(results: Sequence[Results]) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pam_opt.report.budgets import PAIRS, Panels, budgets_in, methods_in, panels, relative
+from pam_opt.report.budgets import budgets_in, panels
 from pam_opt.report.cells import Results
+from pam_opt.report.duels import Duel, duels
 from pam_opt.report.intervals import Ratio
 from pam_opt.report.ratio_axes import budget_axis, places_of, ratio_axis
-from pam_opt.report.rows import Row
 from pam_opt.report.style import COLOURS, GREY, PAGE_WIDTH, heading, plain
 
 _CHEAPER, _DEARER = COLOURS[0], COLOURS[1]
@@ -21,40 +21,39 @@ def solver_against_budget(results: Sequence[Results]) -> Figure | None:
 
     Intervals are those of the paired ratios; None below two budgets or without a pair.
     """
-    found = panels(results)
-    budgets, methods = budgets_in(found), methods_in(found)
-    pairs = [pair for pair in PAIRS if {*pair} <= {*methods}]
+    met = duels(results)
+    pairs = list(dict.fromkeys((duel.first, duel.second) for duel in met))
+    budgets = budgets_in(panels(results))
     if len(budgets) < 2 or not pairs:
         return None
+    columns = list(panels(results))
     figure = Figure(figsize=(PAGE_WIDTH, _HEIGHT * len(pairs) + 1.15))
     inch = 1 / figure.get_figheight()
-    grid = figure.subplots(len(pairs), len(found), sharex=True, sharey="row", squeeze=False)
+    grid = figure.subplots(len(pairs), len(columns), sharex=True, sharey="row", squeeze=False)
     figure.subplots_adjust(0.275, 0.87 * inch, 0.985, 1 - 0.28 * inch, wspace=0.06, hspace=0.16)
     for row, pair in zip(grid, pairs, strict=True):
-        _row(row, found, pair, budgets)
-    for axes, panel in zip(grid[0], found, strict=True):
+        group = {duel.panel: duel for duel in met if (duel.first, duel.second) == pair}
+        _row(row, [group.get(panel) for panel in columns], pair, budgets)
+    for axes, panel in zip(grid[0], columns, strict=True):
         heading(axes, panel.title)
     budget_axis(grid[-1], budgets)
     _words(figure, len(results))
     return figure
 
 
-def _row(row: Sequence[Axes], found: Panels, pair: tuple[str, str], budgets: Sequence[float]) -> None:
-    first, second = pair
-    drawn = [
-        {budget: relative(methods.get(first), methods.get(second)) for budget, methods in by.items()}
-        for by in found.values()
-    ]
-    ratios = [value for ratios in drawn for value in ratios.values() if value]
+def _row(row: Sequence[Axes], group: Sequence[Duel | None], pair: tuple[str, str], budgets: Sequence[float]) -> None:
+    """Draw what became of one pair of rivals, a panel each."""
+    ratios = [value for duel in group if duel for value in duel.ratios.values() if value]
     ratio_axis(row, [1.0, *(end for value in ratios for end in (*value.values, value.low, value.high) if end)])
-    for axes, by, values in zip(row, found.values(), drawn, strict=True):
+    for axes, duel in zip(row, group, strict=True):
         plain(axes)
         axes.grid(axis="x", visible=False)
         axes.axhline(1.0, color=GREY, linewidth=1.1, dashes=(4, 2), zorder=1)
-        _panel(axes, values, budgets)
-        _say_why(axes, by, values, pair, budgets)
+        if duel:
+            _panel(axes, duel.ratios, budgets)
+            _say_why(axes, duel, budgets)
     place = {"transform": row[0].transAxes, "ha": "right", "va": "center", "fontsize": 8}
-    row[0].text(-0.16, 0.5, f"{first}\n/ {second}", **place)
+    row[0].text(-0.16, 0.5, f"{pair[0]}\n/ {pair[1]}", **place)
 
 
 def _panel(axes: Axes, values: Mapping[float, Ratio | None], budgets: Sequence[float]) -> None:
@@ -71,21 +70,13 @@ def _panel(axes: Axes, values: Mapping[float, Ratio | None], budgets: Sequence[f
         axes.plot(x, value.mean, "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
 
 
-def _say_why(
-    axes: Axes,
-    by: Mapping[float, Mapping[str, Row]],
-    values: Mapping[float, Ratio | None],
-    pair: tuple[str, str],
-    budgets: Sequence[float],
-) -> None:
+def _say_why(axes: Axes, duel: Duel, budgets: Sequence[float]) -> None:
     """Name whose network is outside the allowed drop where nothing can be compared."""
-    for budget, value in values.items():
-        rows = [by[budget][name] for name in pair if name in by[budget]]
-        if value is None and len(rows) == 2:
-            outside = [row.setting.method for row in rows if not row.counts]
-            text = "both\noutside" if len(outside) == 2 else f"{outside[0]}\noutside"
-            place = {"ha": "center", "va": "center", "fontsize": 6.5, "color": GREY, "backgroundcolor": "white"}
-            axes.text(places_of(budgets)[budget], 0.5, text, transform=axes.transAxes, **place)
+    place = {"ha": "center", "va": "center", "fontsize": 6.5, "color": GREY, "backgroundcolor": "white"}
+    for budget in (budget for budget, value in duel.ratios.items() if value is None):
+        outside = [name for name in (duel.first, duel.second) if name not in duel.inside[budget]]
+        text = "both\noutside" if len(outside) == 2 else f"{outside[0]}\noutside"
+        axes.text(places_of(budgets)[budget], 0.5, text, transform=axes.transAxes, **place)
 
 
 def _words(figure: Figure, seeds: int) -> None:
