@@ -19,7 +19,7 @@ from pam_opt.report.budgets import (
 )
 from pam_opt.report.cells import Results
 from pam_opt.report.intervals import Ratio
-from pam_opt.report.line_labels import Label, place_labels
+from pam_opt.report.line_labels import NAMES_FROM, Label, place_labels
 from pam_opt.report.ratio_axes import budget_axis, places_of, ratio_axis
 from pam_opt.report.rows import Row
 from pam_opt.report.style import COLOURS, GREY, PAGE_WIDTH, Look, heading, looks, plain
@@ -28,6 +28,8 @@ _STEP = 0.019
 """Between the methods of one budget, as a part of the axis."""
 _STRIP = 0.17
 """Part of a panel's height for what is outside the allowed drop."""
+_LEFT = 0.61
+"""Inches left of the panels."""
 _PAM_LOOK = Look(COLOURS[-1], (), "*")
 
 Curve = Mapping[float, Ratio | None]
@@ -46,8 +48,7 @@ def cost_against_budget(results: Sequence[Results], against: str | None = None) 
         return None
     figure = Figure(figsize=(max(PAGE_WIDTH, 2.75 * len(found) + 1.7), 2.75 * len(groups) + 0.95))
     grid = figure.subplots(len(groups), len(found), sharex=True, sharey="row", squeeze=False)
-    below = 0.87 / figure.get_figheight()
-    figure.subplots_adjust(0.085, below, 0.765, 1 - 0.28 / figure.get_figheight(), wspace=0.06, hspace=0.08)
+    _place_panels(figure, len(found))
     for row, methods in zip(grid, groups, strict=True):
         _row_of_panels(row, found, methods, base, budgets)
     for axes, panel in zip(grid[0], found, strict=True):
@@ -55,6 +56,14 @@ def cost_against_budget(results: Sequence[Results], against: str | None = None) 
     budget_axis(grid[-1], budgets)
     _words(figure, len(results), base, len(groups))
     return figure
+
+
+def _place_panels(figure: Figure, columns: int) -> None:
+    """Leave room for the names of the lines, which stand at a part of a panel's width behind the last one."""
+    width, height, gap, names = figure.get_figwidth(), figure.get_figheight(), 0.06, 1.45
+    one = (width - _LEFT - names) / (columns + gap * (columns - 1) + NAMES_FROM - 1)
+    right = (_LEFT + one * (columns + gap * (columns - 1))) / width
+    figure.subplots_adjust(_LEFT / width, 0.87 / height, right, 1 - 0.28 / height, wspace=gap, hspace=0.08)
 
 
 def _groups(found: Panels, base: Baseline) -> list[list[str]]:
@@ -133,6 +142,7 @@ def _words(figure: Figure, seeds: int, base: Baseline, rows: int) -> None:
     note = f"{marks}; only networks within the allowed drop of accuracy, in all seeds\n"
     note += f"Below 1: cheaper than {base.text}"
     if rows > 1:
-        note += ". Above: whole systems; below: what differs in the solver or the choice of units"
-    figure.text(0.425, 0.43 * inch, "training while pruning (epochs)", ha="center", fontsize=9)
-    figure.text(0.085, 0.07 * inch, note, fontsize=7.5, color=GREY)
+        note += ". Upper panels: whole systems; lower panels: what differs in solver or choice of units"
+    middle = (_LEFT / figure.get_figwidth() + figure.subplotpars.right) / 2
+    figure.text(middle, 0.43 * inch, "training while pruning (epochs)", ha="center", fontsize=9)
+    figure.text(_LEFT / figure.get_figwidth(), 0.07 * inch, note, fontsize=7.5, color=GREY)

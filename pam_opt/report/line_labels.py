@@ -7,6 +7,9 @@ from matplotlib.axes import Axes
 
 _FONT_SIZE = 8.0
 
+NAMES_FROM = 1.115
+"""Where names begin, in widths of the panel."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -31,7 +34,7 @@ def place_labels(axes: Axes, labels: Sequence[Label]) -> None:
         axes.plot([label.x, 1.03, 1.06], [end, place, place], **thin)
         if label.marker:
             axes.plot(1.085, place, marker=label.marker, markersize=4.5, **thin)
-        axes.text(1.115, place, label.text, fontsize=_FONT_SIZE, va="center_baseline", transform=axes.transAxes)
+        axes.text(NAMES_FROM, place, label.text, fontsize=_FONT_SIZE, va="center_baseline", transform=axes.transAxes)
 
 
 def spread_apart(places: Sequence[float], least: float) -> list[float]:

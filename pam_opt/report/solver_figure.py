@@ -14,6 +14,10 @@ from pam_opt.report.style import COLOURS, GREY, PAGE_WIDTH, heading, plain
 
 _CHEAPER, _DEARER = COLOURS[0], COLOURS[1]
 _HEIGHT = 1.25
+_LEFT = 1.98
+"""Inches left of the panels."""
+_MOST_AROUND = 1.5
+"""Intervals that reach further beyond all seeds than this factor run out of their panel."""
 
 
 def solver_against_budget(results: Sequence[Results]) -> Figure | None:
@@ -27,10 +31,10 @@ def solver_against_budget(results: Sequence[Results]) -> Figure | None:
     if len(budgets) < 2 or not pairs:
         return None
     columns = list(panels(results))
-    figure = Figure(figsize=(PAGE_WIDTH, _HEIGHT * len(pairs) + 1.15))
+    figure = Figure(figsize=(max(PAGE_WIDTH, 2.4 * len(columns) + 2.1), _HEIGHT * len(pairs) + 1.15))
     inch = 1 / figure.get_figheight()
     grid = figure.subplots(len(pairs), len(columns), sharex=True, sharey="row", squeeze=False)
-    figure.subplots_adjust(0.275, 0.87 * inch, 0.985, 1 - 0.28 * inch, wspace=0.06, hspace=0.16)
+    figure.subplots_adjust(_LEFT / figure.get_figwidth(), 0.87 * inch, 0.985, 1 - 0.28 * inch, wspace=0.06, hspace=0.16)
     for row, pair in zip(grid, pairs, strict=True):
         group = {duel.panel: duel for duel in met if (duel.first, duel.second) == pair}
         _row(row, [group.get(panel) for panel in columns], pair, budgets)
@@ -43,8 +47,7 @@ def solver_against_budget(results: Sequence[Results]) -> Figure | None:
 
 def _row(row: Sequence[Axes], group: Sequence[Duel | None], pair: tuple[str, str], budgets: Sequence[float]) -> None:
     """Draw what became of one pair of rivals, a panel each."""
-    ratios = [value for duel in group if duel for value in duel.ratios.values() if value]
-    ratio_axis(row, [1.0, *(end for value in ratios for end in (*value.values, value.low, value.high) if end)])
+    ratio_axis(row, [1.0, *_heights([value for duel in group if duel for value in duel.ratios.values() if value])])
     for axes, duel in zip(row, group, strict=True):
         plain(axes)
         axes.grid(axis="x", visible=False)
@@ -52,8 +55,15 @@ def _row(row: Sequence[Axes], group: Sequence[Duel | None], pair: tuple[str, str
         if duel:
             _panel(axes, duel.ratios, budgets)
             _say_why(axes, duel, budgets)
-    place = {"transform": row[0].transAxes, "ha": "right", "va": "center", "fontsize": 8}
-    row[0].text(-0.16, 0.5, f"{pair[0]}\n/ {pair[1]}", **place)
+    place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 8}
+    row[0].annotate(f"{pair[0]}\n/ {pair[1]}", (0.0, 0.5), (-27, 0), **place)
+
+
+def _heights(ratios: Sequence[Ratio]) -> list[float]:
+    """List what a panel shows: all seeds, and of wider intervals as much as lies near them."""
+    seeds = [seed for ratio in ratios for seed in ratio.values]
+    ends = [end for ratio in ratios for end in (ratio.low, ratio.high) if end is not None]
+    return [*seeds, *(min(max(end, min(seeds) / _MOST_AROUND), max(seeds) * _MOST_AROUND) for end in ends)]
 
 
 def _panel(axes: Axes, values: Mapping[float, Ratio | None], budgets: Sequence[float]) -> None:
@@ -83,6 +93,7 @@ def _words(figure: Figure, seeds: int) -> None:
     inch = 1 / figure.get_figheight()
     marks = f"bars: 95 % interval of the paired ratio over {seeds} seeds (Student's t on logarithms), dots: seeds"
     note = f"{marks}\nfilled: the interval leaves out 1 (blue: cheaper, red: dearer); hollow: undecided"
-    figure.text(0.63, 0.43 * inch, "training while pruning (epochs)", ha="center", fontsize=9)
+    middle = (_LEFT / figure.get_figwidth() + figure.subplotpars.right) / 2
+    figure.text(middle, 0.43 * inch, "training while pruning (epochs)", ha="center", fontsize=9)
     figure.text(0.03, 0.07 * inch, note if seeds > 1 else "one seed: nothing is decided", fontsize=7.5, color=GREY)
     figure.text(0.03, 1 - 0.2 * inch, "E[C] of one / of the other", fontsize=9)
