@@ -8,6 +8,7 @@ Start with `plan`, `merge`, `prune` and `costs`; the decisions inside are solved
 """
 
 from pam_opt.errors import PamOptError
+from pam_opt.information.options import Information
 from pam_opt.macs import CostTable, costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import merge, single
@@ -19,12 +20,14 @@ from pam_opt.pruning import PruneStep, Schedule, prune
 from pam_opt.storage import load, save
 from pam_opt.tasks import Task
 from pam_opt.training import TrainOptions, evaluate, train
+from pam_opt.zipping import Zipped, zip_networks
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CostTable",
     "FrontierPoint",
+    "Information",
     "LayerPlan",
     "MultitaskNetwork",
     "PamOptError",
@@ -35,6 +38,7 @@ __all__ = [
     "Statistics",
     "Task",
     "TrainOptions",
+    "Zipped",
     "costs",
     "evaluate",
     "frontier",
@@ -46,4 +50,5 @@ __all__ = [
     "save",
     "single",
     "train",
+    "zip_networks",
 ]

@@ -84,6 +84,33 @@ def loss_gradients(
     return {place: value.detach() for place, value in taps.items()}, gradients
 
 
+@torch.enable_grad()
+def gate_gradients(
+    network: MultitaskNetwork, x: Tensor, targets: Mapping[str, Tensor], tasks: Sequence[Task]
+) -> dict[Place, Tensor]:
+    """Return dLoss/dg of a gate g = 1 at every hidden unit, (units,): ``sum over samples and positions of y dLoss/dy``.
+
+    The loss is that of training: the mean over the tasks of their mean losses. Units that no task depends on have 0.
+
+    Raises
+    ------
+    DataError : gradients that are not finite; names the layer
+    """
+    with tapped(network) as taps:
+        outputs = network(x)
+    losses = [task.mean_loss(outputs[task.name], targets[task.name]) for task in tasks]
+    found = torch.autograd.grad(torch.stack(losses).mean(), list(taps.values()), materialize_grads=True)
+    gates: dict[Place, Tensor] = {}
+    for (place, values), gradient in zip(taps.items(), found, strict=True):
+        products = values.detach() * gradient
+        gates[place] = products.flatten(2).sum((0, 2)) if products.ndim > 2 else products.sum(0)
+        if not torch.isfinite(gates[place]).all():
+            raise DataError(
+                f"the gradient of the loss is not finite at {_where(network, place)}; check the data, loss= and weights"
+            )
+    return gates
+
+
 def _who(network: MultitaskNetwork) -> str:
     return f"parent {network.tasks[0]!r}" if len(network.tasks) == 1 else "the network"
 

@@ -96,6 +96,23 @@ class LayerPlan:
         counts = units or [int(column.max(initial=-1)) + 1 for column in members.T]
         return cls.build(name, *place_members(members, shares, counts), groups)
 
+    @classmethod
+    def of_groups(cls, name: str, groups: Sequence[Group], units: Sequence[int]) -> "LayerPlan":
+        """Build a plan in which no units merge.
+
+        Parameters
+        ----------
+        groups : the tasks that every unit serves, parent after parent; none for one that is dropped
+        units : number of units of every parent
+
+        Raises
+        ------
+        PlanError : see `build`
+        """
+        kept = np.array([bool(group) for group in groups])
+        places = np.split(np.where(kept, np.cumsum(kept) - 1, -1), np.cumsum(units)[:-1])
+        return cls.build(name, places, [(column >= 0).astype(float) for column in places], [g for g in groups if g])
+
     @property
     def widths(self) -> Widths:
         """Number of merged units of every group."""
@@ -122,6 +139,11 @@ def place_members(
         place[members[rows, column]] = rows
         part[members[rows, column]] = shares[rows, column]
     return places, parts
+
+
+def own_groups(members: np.ndarray, tasks: Sequence[str]) -> list[Group]:
+    """Give each cluster the group of its members' tasks."""
+    return [frozenset(tasks[int(column)] for column in np.flatnonzero(row >= 0)) for row in members]
 
 
 def _check_layer(name: str, places: Sequence[np.ndarray], shares: Sequence[np.ndarray], count: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +67,22 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+@dataclass(frozen=True)
+class Penalty:
+    """Add a term to the loss, and train the parameters that it rules at a rate of their own.
+
+    Parameters
+    ----------
+    term : called at every step; returns the scalar to add
+    parameters : those of the network's parameters that get their own rate, and no weight decay
+    rate : their learning rate as a multiple of the options'
+    """
+
+    term: Callable[[], Tensor]
+    parameters: Sequence[nn.Parameter]
+    rate: float = 1.0
+
+
 class SingleTask(nn.Module):
     """Let a plain module answer as a network of one task: {task: output}."""
 
@@ -86,17 +102,17 @@ def train(
     steps: int,
     options: TrainOptions | None = None,
     *,
-    penalty: Callable[[], Tensor] | None = None,
+    penalty: Penalty | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Train a network in place on the mean of the tasks' losses.
+    """Train a network in place on the mean of the tasks' losses, plus a penalty where one is given.
 
     Parameters
     ----------
     network : called with x, returns {task name: outputs}
     batches : iterated again when they run out, until `steps` are done
     steps : optimiser steps; 0 does nothing
-    penalty : a scalar that is added to the loss in every step, such as the KL term of VIB gates
+    penalty : a term that is added to the loss in every step, such as the KL term of VIB gates
     progress : called with (steps done, steps) after every step
 
     Raises
@@ -114,7 +130,7 @@ def train(
         return
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise PlanError("training: all weights are frozen; call network.requires_grad_() first")
-    optimiser = _optimiser(network, options)
+    optimiser = _optimiser(network, options, penalty)
     schedule = _schedule(optimiser, options, steps)
     network.train()
     if options.channels_last:
@@ -127,8 +143,8 @@ def train(
             outputs = network(x)
         losses = [task.mean_loss(_answer(outputs, task).float(), targets[task.name]) for task in tasks]
         loss = torch.stack(losses).mean()
-        if penalty:
-            loss = loss + penalty()
+        if penalty is not None:
+            loss = loss + penalty.term()
         if not torch.isfinite(loss):
             raise DataError(
                 f"training: the loss is {loss.item()} at step {step}; lower the learning rate or check the data"
@@ -197,15 +213,16 @@ def _repeat(batches: Batches, tasks: Sequence[Task], steps: int) -> Iterator[Bat
             yield batch
 
 
-def _optimiser(network: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
+def _optimiser(network: nn.Module, options: TrainOptions, penalty: Penalty | None) -> torch.optim.Optimizer:
+    own = list(penalty.parameters) if penalty else []
+    apart = {id(parameter) for parameter in own}
+    groups: list[dict[str, Any]] = [{"params": [p for p in network.parameters() if id(p) not in apart]}]
+    if penalty and own:
+        groups.append({"params": own, "lr": penalty.rate * options.learning_rate, "weight_decay": 0.0})
     if options.optimiser == "adam":
-        return torch.optim.AdamW(network.parameters(), options.learning_rate, weight_decay=options.weight_decay)
+        return torch.optim.AdamW(groups, options.learning_rate, weight_decay=options.weight_decay)
     return torch.optim.SGD(
-        network.parameters(),
-        options.learning_rate,
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=options.weight_decay,
+        groups, options.learning_rate, momentum=0.9, nesterov=True, weight_decay=options.weight_decay
     )
 
 
@@ -214,6 +231,7 @@ def _schedule(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     if options.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimiser, 1.0)
+    rates = [group["lr"] for group in optimiser.param_groups]
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, options.learning_rate, total_steps=steps + 1, pct_start=0.3, cycle_momentum=False
+        optimiser, rates, total_steps=steps + 1, pct_start=0.3, cycle_momentum=False
     )

@@ -483,6 +483,25 @@ def test_a_fraction_of_units_goes_from_the_shared_groups_alone(trained, fraction
     assert units(small, shared=True) == units(network, shared=True) - round(fraction * units(network, shared=True))
 
 
+def test_a_unit_that_could_not_go_alone_makes_room_for_others(trained, monkeypatch):
+    network, train, validation, tasks = trained
+    costs_much = copy.deepcopy(network)
+    monkeypatch.setattr(METHODS["taylor"], "train", lambda *args: None)
+    scores = METHODS["taylor"]().scores(network, train, tasks)
+    order = sorted((float(score), place, unit) for place, all_ in scores.items() for unit, score in enumerate(all_))
+    _, place, unit = order[-1]
+    wrong = {p: torch.full_like(score, 2.0) for p, score in scores.items()}
+    wrong[place][unit], wrong[order[0][1]][order[0][2]] = 0.0, 1.0
+    monkeypatch.setattr(METHODS["taylor"], "scores", lambda *args: {p: score.clone() for p, score in wrong.items()})
+    monkeypatch.setattr(METHODS["taylor"], "per_mac", False)
+    schedule = pam.Schedule(max_drop=0.005, removals=2, fraction=1e-9, steps=0)
+    steps = []
+    small = pam.prune(costs_much, train, validation, tasks=tasks, schedule=schedule, progress=steps.append)
+    assert [step.within for step in steps] == [True, False, True, True]
+    index, g = order[0][1]
+    assert small.structure.widths[index][g] == network.structure.widths[index][g] - 1
+
+
 def test_a_target_out_of_reach_is_told(trained):
     network, train, validation, tasks = trained
     steps = []

@@ -292,6 +292,21 @@ def test_a_study_goes_on_between_the_budgets_of_a_method(tmp_path):
     assert without_seconds(methods_of(stopped)) == without_seconds(cells)
 
 
+def test_a_pruner_that_does_not_apply_to_a_budget_is_a_result_with_its_reason(tmp_path):
+    settings = config(methods=["greedy"], prune=BUDGETS | {"methods": ["magnitude", "vib"], "epochs": [0, 3]})
+    run_study(settings, tmp_path / "out")
+    results = strict_json(tmp_path / "out" / "results.json")
+    assert list(results["methods"]) == [
+        "greedy, magnitude, budget 0",
+        "greedy, magnitude, budget 3",
+        "greedy, vib, budget 3",
+    ]
+    assert "learns its gates by training" in results["does_not_apply"]["greedy, vib, budget 0"]
+    listener = Listener()
+    run_study(settings, tmp_path / "out", resume=True, progress=listener)
+    assert listener.stages == ["read data"]
+
+
 def test_a_finished_study_measures_nothing_again(done):
     listener = Listener()
     run_study(config(), done, resume=True, progress=listener)

@@ -8,7 +8,9 @@ from pam_opt.data.batches import Batch
 from pam_opt.errors import DataError
 
 
-def checked(batches: Iterable[object], task_names: Sequence[str], *, what: str = "calibration") -> Iterator[Batch]:
+def checked(
+    batches: Iterable[object], task_names: Sequence[str], *, what: str = "calibration", missing: bool = False
+) -> Iterator[Batch]:
     """Yield the batches of a loader, verifying each one.
 
     Parameters
@@ -16,6 +18,7 @@ def checked(batches: Iterable[object], task_names: Sequence[str], *, what: str =
     batches : re-iterable of ``(x, {task name: target})``, such as a list, a ``DataLoader`` or ``Batches``
     task_names : the tasks that every batch must have a target for; others may be there
     what : what the batches are for, named in errors
+    missing : allow NaN in targets, which says that a label is missing
 
     Raises
     ------
@@ -38,17 +41,17 @@ def checked(batches: Iterable[object], task_names: Sequence[str], *, what: str =
         )
     if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
         raise DataError(f"{what} is a {type(batches).__name__}: pass a list of batches or a DataLoader")
-    return _checked(batches, task_names, what)
+    return _checked(batches, task_names, what, missing)
 
 
-def _checked(batches: Iterable[object], task_names: Sequence[str], what: str) -> Iterator[Batch]:
+def _checked(batches: Iterable[object], task_names: Sequence[str], what: str, missing: bool) -> Iterator[Batch]:
     shape: tuple[int, ...] | None = None
     for index, batch in enumerate(batches):
         where = f"{what} batch {index}"
         x, targets = _pair(batch, where)
         _require_values(x, where)
         for task in task_names:
-            _require_target(x, targets, task, where)
+            _require_target(x, targets, task, where, missing)
         shape = _require_shape(x, shape, where)
         yield x, targets
     if shape is None:
@@ -76,7 +79,7 @@ def _require_values(x: Tensor, where: str) -> None:
         raise DataError(f"{where} has NaN or infinite values in x: remove or replace such samples")
 
 
-def _require_target(x: Tensor, targets: dict[str, Tensor], task: str, where: str) -> None:
+def _require_target(x: Tensor, targets: dict[str, Tensor], task: str, where: str, missing: bool) -> None:
     if task not in targets:
         found = ", ".join(f"'{name}'" for name in targets) or "none"
         raise DataError(f"{where} has no target for task '{task}' (its targets: {found}): add it")
@@ -86,7 +89,7 @@ def _require_target(x: Tensor, targets: dict[str, Tensor], task: str, where: str
     if target.ndim < 1 or len(target) != len(x):
         shape = tuple(target.shape)
         raise DataError(f"{where}: the target of task '{task}' has shape {shape}, but x has {len(x)} samples")
-    if not target.isfinite().all():
+    if not (target.isfinite() | target.isnan() if missing else target.isfinite()).all():
         raise DataError(f"{where} has NaN or infinite values in the target of task '{task}'")
 
 

@@ -12,6 +12,8 @@ from torch import nn
 from pam_opt.errors import PlanError
 from pam_opt.folding import fold, norm_state, unfold
 from pam_opt.merging.layout import heads_plan, merged_structure
+from pam_opt.merging.moments import TaskData
+from pam_opt.merging.mtz import write_mtz
 from pam_opt.merging.refit import RefitOptions, refit
 from pam_opt.merging.statistics import reestimate_batch_norms
 from pam_opt.merging.weights import Mix, mixed_norms, mixed_state, mixed_weights
@@ -21,7 +23,7 @@ from pam_opt.plans import LayerPlan, Plan
 from pam_opt.tasks import Group, Task, check_tasks
 from pam_opt.training import Batches
 
-Weights = Literal["refit", "average", "side_by_side"]
+Weights = Literal["refit", "average", "mtz", "side_by_side"]
 
 
 def merge(
@@ -45,9 +47,11 @@ def merge(
     weights : ``side_by_side`` lays parents beside each other and refuses a plan that merges units;
         ``average`` takes the share-weighted mean of the members' weights, and reads a unit that is only
         represented from the unit that stands for it;
+        ``mtz`` gives the members of a unit the common weights that change their pre-activations least, in closed
+        form on the merged network's own activations [2]_, for any plan; see `pam_opt.zip_networks` for all of MTZ;
         ``refit`` (default) starts there and fits every layer by least squares to the parents' pre-activations,
         on the merged network's own activations, which makes up for what merging and cut edges changed
-    calibration : re-iterable batches for ``refit`` and `reestimate`; targets are not used
+    calibration : re-iterable batches for ``refit``, ``mtz`` and `reestimate`; targets are not used
     target : ``mean`` fits a merged unit to the share-weighted mean of its members, ``keep`` to the largest one
     ridge : pull of ``refit`` towards the average, relative to the inputs' mean square; None chooses it for each
         group of each layer on a held-out fifth of the calibration samples
@@ -57,12 +61,13 @@ def merge(
 
     Raises
     ------
-    PlanError : a plan that does not fit, options out of range, or ``refit`` without calibration data
+    PlanError : a plan that does not fit, options out of range, or ``refit`` or ``mtz`` without calibration data
     UnsupportedModel, DataError : see `pam_opt.plan`
 
     References
     ----------
     .. [1] Jordan et al., REPAIR, ICLR 2023, arXiv 2211.08403
+    .. [2] He, Zhou, Thiele, Multi-Task Zipping via Layer-wise Neuron Sharing, NeurIPS 2018
     """
     if weights not in get_args(Weights):
         raise PlanError(f"weights={weights!r} is unknown; choose from {list(get_args(Weights))}")
@@ -70,8 +75,10 @@ def merge(
         raise PlanError(f"target={target!r} is unknown; choose from ['mean', 'keep']")
     if ridge is not None and not (isinstance(ridge, Real) and 0 <= ridge < math.inf):
         raise PlanError(f"ridge {ridge!r} must be a number of at least 0, or None to have it chosen")
-    if calibration is None and (weights == "refit" or reestimate):
-        raise PlanError("weights='refit' and reestimate=True need calibration=; pass batches or weights='average'")
+    if calibration is None and (weights in ("refit", "mtz") or reestimate):
+        raise PlanError(
+            "weights='refit', weights='mtz' and reestimate=True need calibration=; pass batches or weights='average'"
+        )
     converted = convert_parents(parents, plan.input_shape)
     if set(parents) != set(plan.tasks):
         raise PlanError(
@@ -89,6 +96,9 @@ def merge(
     if weights == "refit":
         assert calibration is not None
         refit(network, converted, layers, calibration, RefitOptions(target, ridge, seed), progress)
+    if weights == "mtz":
+        assert calibration is not None
+        write_mtz(network, converted, layers, TaskData.of(plan.tasks, calibration, seed=seed), progress)
     if reestimate:
         assert calibration is not None
         reestimate_batch_norms(network, calibration)

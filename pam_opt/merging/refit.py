@@ -1,6 +1,5 @@
 """Refit: fit every layer of the merged network to its parents' pre-activations, one layer after the other."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,17 +10,15 @@ from torch import Tensor
 
 from pam_opt.data import checked
 from pam_opt.errors import DataError
-from pam_opt.folding import Folded, NormState, fold, norm_state, unfold
-from pam_opt.merging.rows import append_one, input_rows, unit_rows
+from pam_opt.folding import Folded, fold, norm_state, unfold
+from pam_opt.merging.rows import append_one, choose_positions, input_rows, readable_values, rows_per_sample, unit_rows
+from pam_opt.merging.statistics import observed_norm
 from pam_opt.merging.weights import Mix
 from pam_opt.network import MultitaskNetwork, Signals
 from pam_opt.plans import LayerPlan
 from pam_opt.structure import Layer, canonical
 from pam_opt.tasks import Group
 from pam_opt.training import Batches, evaluation_mode
-
-_ROWS_PER_VALUE = 30
-"""Rows of the regression per input value; more positions than that are not needed and cost time."""
 
 _RIDGES = (1e-2, 1e-1, 1.0, 1e-3, 1e-4)  # the first wins where nothing could be held out
 _HELD_OUT = 5  # one sample in so many
@@ -140,7 +137,7 @@ class _LayerFit:
         self.sources = [] if index == 0 else canonical(network.structure.widths[index - 1])
         units = sum(network.structure.widths[index - 1].values()) if index else network.structure.inputs
         self.values = units * self.layer.kernel_area
-        self.positions = math.ceil(_ROWS_PER_VALUE * self.values / samples)
+        self.positions = rows_per_sample(self.values, samples)
         self.generator = torch.Generator().manual_seed(options.seed)
         self.fitted, self.held = (_Moments(self.values, self.layer.name) for _ in range(2))
         targets = plan if options.target == "mean" else _largest_kept(plan)
@@ -167,7 +164,7 @@ class _LayerFit:
         intercept = self.layer.bias or self.layer.norm is not None
         everything = self.fitted + self.held
         for group, block in self.network.blocks(self.index):
-            columns = self._columns(group)
+            columns = readable_values(self.network.structure, self.index, group)
             read = torch.cat([columns, torch.tensor([self.values])]) if intercept else columns
             ridge = self._ridge(group, read, intercept)
             step = _ridge_step(everything, group, read, ridge, intercept)
@@ -175,7 +172,7 @@ class _LayerFit:
             folded = fold(block, self.layer)
             weight = folded.weight + weight_step.T.reshape(folded.weight.shape)
             fitted, state = Folded(weight, folded.bias + bias_step), norm_state(block)
-            unfold(block, fitted, _observed_norm(everything, fitted, columns, state) if state else None)
+            unfold(block, fitted, observed_norm(everything.gram / everything.rows, fitted, columns, state))
 
     def _ridge(self, group: Group, read: Tensor, intercept: bool) -> float:
         """Return the ridge asked for, or the one that predicts the held-out samples best."""
@@ -189,30 +186,9 @@ class _LayerFit:
 
         return min(_RIDGES, key=held_out_error)
 
-    def _columns(self, group: Group) -> Tensor:
-        """Find the Gram matrix's columns that `group` may read."""
-        if not self.sources:
-            return torch.arange(self.values)
-        widths = self.network.structure.widths[self.index - 1]
-        area = self.layer.kernel_area
-        allowed = [torch.full((widths[source] * area,), group <= source) for source in self.sources]
-        return torch.cat(allowed).nonzero().flatten()
-
     def _choose(self, output: Tensor) -> Tensor | None:
         """Draw the positions of this batch; None takes all."""
-        count = output.shape[2:].numel()
-        if self.positions >= count:
-            return None
-        return torch.randperm(count, generator=self.generator)[: self.positions]
-
-
-def _observed_norm(moments: _Moments, fitted: Folded, columns: Tensor, state: NormState) -> NormState:
-    """Write the norm so that batch statistics in training agree with the running ones."""
-    mean = moments.gram[columns, -1] / moments.rows
-    covariance = moments.gram[columns][:, columns] / moments.rows - torch.outer(mean, mean)
-    weight = fitted.weight.flatten(1)
-    variance = ((weight @ covariance) * weight).sum(1).clamp(min=0)
-    return NormState(state.variance, variance.sqrt(), fitted.bias + weight @ mean)
+        return choose_positions(output.shape[2:].numel(), self.positions, self.generator)
 
 
 def _largest_kept(plan: LayerPlan) -> LayerPlan:

@@ -1,12 +1,17 @@
 """Units and what they read as rows of a regression: one row for each sample and output position."""
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pam_opt.structure import Layer
+from pam_opt.structure import Layer, Structure, canonical
+from pam_opt.tasks import Group
+
+_ROWS_PER_VALUE = 30
+"""Rows of the regression per input value; more positions than that are not needed and cost time."""
 
 
 def unit_rows(values: Tensor, chosen: Tensor | None) -> Tensor:
@@ -46,3 +51,23 @@ def _padding(settings: Mapping[str, object]) -> list[int]:
 def append_one(rows: Tensor) -> Tensor:
     """Append the constant 1 to every row."""
     return torch.cat([rows, torch.ones(len(rows), 1)], dim=1)
+
+
+def rows_per_sample(values: int, samples: int) -> int:
+    """Return how many output positions of each sample a regression on so many input values needs."""
+    return math.ceil(_ROWS_PER_VALUE * values / samples)
+
+
+def choose_positions(count: int, wanted: int, generator: torch.Generator) -> Tensor | None:
+    """Draw output positions; None takes all."""
+    return None if wanted >= count else torch.randperm(count, generator=generator)[:wanted]
+
+
+def readable_values(structure: Structure, index: int, group: Group) -> Tensor:
+    """Find the columns that `group` may read among the input values of all groups side by side, in canonical order."""
+    area = structure.layers[index].kernel_area
+    if index == 0:
+        return torch.arange(structure.inputs * area)
+    widths = structure.widths[index - 1]
+    allowed = [torch.full((widths[source] * area,), group <= source) for source in canonical(widths)]
+    return torch.cat(allowed).nonzero().flatten()

@@ -1,10 +1,11 @@
-"""Running statistics of batch norms, set anew from data."""
+"""Statistics of batch norms, set anew from data."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pam_opt.data import checked
 from pam_opt.errors import DataError
+from pam_opt.folding import Folded, NormState
 from pam_opt.network import MultitaskNetwork
 from pam_opt.training import Batches
 
@@ -34,3 +35,21 @@ def reestimate_batch_norms(network: MultitaskNetwork, calibration: Batches) -> N
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+
+
+def observed_norm(moments: Tensor, fitted: Folded, columns: Tensor, state: NormState | None) -> NormState | None:
+    """Write the norm of fitted units so that batch statistics in training agree with the running ones.
+
+    Parameters
+    ----------
+    moments : (values + 1, values + 1) second moments of all inputs and the constant 1, which is the last
+    columns : those that the units read
+    state : as written so far; None for a layer without a norm
+    """
+    if state is None:
+        return None
+    mean = moments[columns, -1]
+    covariance = moments[columns][:, columns] - torch.outer(mean, mean)
+    weight = fitted.weight.flatten(1)
+    variance = ((weight @ covariance) * weight).sum(1).clamp(min=0)
+    return NormState(state.variance, variance.sqrt(), fitted.bias + weight @ mean)

@@ -12,6 +12,7 @@ from numbers import Real
 from torch import nn
 
 from pam_opt.errors import PlanError
+from pam_opt.information.options import Information
 from pam_opt.measuring import Statistics
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pair_costs import COSTS
@@ -19,9 +20,12 @@ from pam_opt.planning.controls import CONTROLS, LayersAndRecords
 from pam_opt.planning.frontier import frontier
 from pam_opt.planning.grouping import plan_grouping
 from pam_opt.planning.joint import plan_joint
+from pam_opt.planning.mtz import plan_mtz
 from pam_opt.planning.multi import plan_multi, plan_multi_within
 from pam_opt.planning.network import plan_network
+from pam_opt.planning.paired_grouping import plan_paired_grouping
 from pam_opt.planning.pairing import plan_pairing
+from pam_opt.planning.pam import plan_pam
 from pam_opt.planning.preparing import prepare
 from pam_opt.planning.representatives import plan_columns, plan_representatives
 from pam_opt.planning.request import Request
@@ -40,8 +44,16 @@ PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
     "multi-within": plan_multi_within,
     "joint": plan_joint,
     "grouping": plan_grouping,
+    "mtz": plan_mtz,
+    "paired-grouping": plan_paired_grouping,
     **CONTROLS,
 }
+
+REGROUPERS: dict[str, Callable[[Request], LayersAndRecords]] = {"pam": plan_pam}
+"""Solver of ``grouping`` -> planner by information; they read responses and no statistics."""
+
+NEED_INFORMATION = frozenset({"paired-grouping"})
+"""Problems that need `Information` whatever the solver."""
 
 NEED_WITHIN = frozenset({"representatives", "columns", "multi-within"})
 """Problems that need the covariance within each parent: `measure` with ``within=True``."""
@@ -63,6 +75,7 @@ def plan(
     loss_budget: float | None = None,
     macs_budget: float | None = None,
     width: float | None = None,
+    information: Information | None = None,
     statistics: Statistics | None = None,
     time_limit: float | None = None,
     seed: int = 0,
@@ -73,12 +86,13 @@ def plan(
     Parameters
     ----------
     parents : task name -> trained module; a chain of supported operations, see `pam_opt.tracing.SUPPORTED`
-    calibration : re-iterable batches (x, {task name: target}); not needed with `statistics`
+    calibration : re-iterable batches (x, {task name: target}); not needed with `statistics`, except for `information`
+        and by ``mtz``
     tasks : one `Task` for each parent
     cost : what merging two units costs: a name in `pam_opt.pair_costs.COSTS`; for ``pairing``, default ``fisher``,
         and ``joint``, default ``weights``
     solver : a name from ``pam-opt solvers``, or ``auto``; for ``network`` one of ``network_plan``, for ``multi`` one
-        of ``multi_pairing``
+        of ``multi_pairing``; for ``grouping`` also ``pam``, PAM's greedy regrouping by `information`
     share : fraction of the possible pairs that merge, for all layers or per layer name; of ``representatives``
         and ``columns`` the fraction of the units kept for a task that all tasks share, of ``multi`` the fraction of
         the clusters, of ``network`` without a budget the plan that it improves on
@@ -88,7 +102,8 @@ def plan(
         shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within
         either of two parents too; ``joint``, which pairs all units of all layers of two parents at once;
         ``representatives`` or ``columns``, which keep `width` of the units and read the others from these, one from
-        one or each from all together; ``grouping``, which decides the group of every unit; or a control without a
+        one or each from all together; ``grouping``, which decides the group of every unit; ``mtz``, which pairs by the
+        functional difference on inputs that are merged already, see `pam_opt.zip_networks`; or a control without a
         solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
         Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named
         nor a width given, and its record says so; otherwise ``pairing``
@@ -100,7 +115,8 @@ def plan(
     width : keep only so many units per layer, as a fraction of the widest parent's. Of ``pairing``, ``multi`` and the
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
         reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
-        are computed, see `pam_opt.planning.grouping`. Not for ``network`` and ``multi-within``
+        are computed, see `pam_opt.planning.grouping`. Not for ``network``, ``mtz`` and ``multi-within``
+    information : for ``grouping``: how the information of units on tasks is estimated, and how much of it is little
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
     time_limit : seconds for each problem handed to a solver; for ``multi`` 60 where none is given,
@@ -125,7 +141,17 @@ def plan(
     _check_fraction("width", width)
     if cost not in COSTS:
         raise PlanError(f"cost={cost!r} is unknown; choose from {sorted(COSTS)}")
-    given = prepare(parents, calibration, tasks, combinations, statistics, within=problem in NEED_WITHIN)
+    planner = _planner(problem, solver, information)
+    given = prepare(
+        parents,
+        calibration,
+        tasks,
+        combinations,
+        statistics,
+        within=problem in NEED_WITHIN,
+        information=information,
+        measured=planner not in REGROUPERS.values(),
+    )
     request = replace(
         given,
         shares=_shares(share, next(iter(given.parents.values()))),
@@ -140,9 +166,26 @@ def plan(
         chosen=chosen,
     )
     started = time.perf_counter()
-    layers, records = PLANNERS[problem](request)
+    layers, records = planner(request)
     seconds = {"measure": request.statistics.seconds, "solve": time.perf_counter() - started}
     return Plan(request.tasks, tuple(layers), request.statistics.input_shape, tuple(records), seconds)
+
+
+def _planner(problem: str, solver: str, information: Information | None) -> Callable[[Request], LayersAndRecords]:
+    """Return what plans the problem; with information, its solver does."""
+    regroups = problem == "grouping" and solver in REGROUPERS
+    needed = regroups or problem in NEED_INFORMATION
+    if needed and information is None:
+        raise PlanError(
+            f"problem={problem!r} with solver={solver!r} regroups by information; say how much of it is little: "
+            "information=Information(alpha=...) or Information(part=...)"
+        )
+    if information is not None and not needed:
+        raise PlanError(
+            f"information= is for problem='grouping' with a solver of {sorted(REGROUPERS)}, not for problem={problem!r} "
+            f"with solver={solver!r}; leave it out or change these"
+        )
+    return REGROUPERS[solver] if regroups else PLANNERS[problem]
 
 
 def _network_is_default(

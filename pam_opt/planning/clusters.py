@@ -85,8 +85,10 @@ class Clusters:
     def _covariance(self, task: str, shares: np.ndarray) -> np.ndarray:
         """Covariance of each cluster's weighted mean with each unit of a parent outside, (n, units)."""
         columns = [c for c in range(len(self.tasks)) if (self.members[:, c] >= 0).any()]
-        if len(columns) == 1 and np.array_equal(self.members[:, columns[0]], np.arange(len(self.members))):
-            return self.layer.cross(self.tasks[columns[0]], task)
+        if len(columns) == 1:
+            whole = self.layer.cross(self.tasks[columns[0]], task)
+            if np.array_equal(self.members[:, columns[0]], np.arange(len(whole))):
+                return whole
         total = np.zeros((len(self.members), len(self.layer.units[task].mean)))
         for column in columns:
             rows = np.flatnonzero(self.members[:, column] >= 0)

@@ -1,13 +1,13 @@
 """Plans without any pairing: the controls that a study of pairing is compared with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pam_opt.planning.clusters import Clusters
 from pam_opt.planning.request import Request
-from pam_opt.plans import LayerPlan
+from pam_opt.plans import LayerPlan, own_groups
 from pam_opt.tasks import Group
 
 LayersAndRecords = tuple[list[LayerPlan], list[dict[str, Any]]]
@@ -55,11 +55,6 @@ def most_important(clusters: Clusters, count: int | None, *, each_parent: bool) 
 def _present(clusters: Clusters) -> np.ndarray:
     """Columns of the parents that have a unit here."""
     return np.flatnonzero((clusters.members >= 0).any(axis=0))
-
-
-def own_groups(members: np.ndarray, tasks: Sequence[str]) -> list[Group]:
-    """Give each cluster the group of its members' tasks."""
-    return [frozenset(tasks[int(column)] for column in np.flatnonzero(row >= 0)) for row in members]
 
 
 def _layers(request: Request) -> range:

@@ -9,8 +9,9 @@ from pam_opt.errors import PlanError
 from pam_opt.folding import fold
 from pam_opt.network import MultitaskNetwork
 from pam_opt.planning.clusters import Clusters, unit_costs
-from pam_opt.planning.controls import LayersAndRecords, most_important, own_groups
+from pam_opt.planning.controls import LayersAndRecords, most_important
 from pam_opt.planning.request import Request
+from pam_opt.plans import own_groups
 from pam_opt_solvers import FIXED, JointPairing, LayerPair, Solution, solve
 
 WEIGHTS = "weights"

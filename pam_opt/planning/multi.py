@@ -21,11 +21,11 @@ import numpy as np
 
 from pam_opt.errors import PlanError
 from pam_opt.planning.clusters import Clusters, Incoming, unit_costs
-from pam_opt.planning.controls import LayersAndRecords, most_important, own_groups
+from pam_opt.planning.controls import LayersAndRecords, most_important
 from pam_opt.planning.incoming import incoming_weights
 from pam_opt.planning.readable import nothing_to_read
 from pam_opt.planning.request import Request
-from pam_opt.plans import LayerPlan
+from pam_opt.plans import LayerPlan, own_groups
 from pam_opt_solvers import MultiPairing, Solution, solve
 
 DEFAULT_SECONDS = 60.0

@@ -8,11 +8,12 @@ from pam_opt.errors import PlanError
 from pam_opt.macs import run_probability
 from pam_opt.pair_costs import COSTS
 from pam_opt.planning.clusters import Clusters
-from pam_opt.planning.controls import LayersAndRecords, most_important, own_groups
+from pam_opt.planning.controls import LayersAndRecords, most_important
 from pam_opt.planning.incoming import incoming_weights
 from pam_opt.planning.readable import nothing_to_read
 from pam_opt.planning.request import Request
-from pam_opt.plans import LayerPlan
+from pam_opt.plans import LayerPlan, own_groups
+from pam_opt.records import pairing_record
 from pam_opt_solvers import Pairing, Solution, solve
 
 _BISECTIONS = 24
@@ -107,7 +108,9 @@ class _Pairer:
         solution = solve(
             problem, request.solver, time_limit=request.time_limit, seed=request.seed, threads=request.threads
         )
-        self.records.append(_record(solution, cost, name, task, saved, len(request.tasks) > 2))
+        record = pairing_record(solution, cost, name, task, stepwise=len(request.tasks) > 2)
+        largest = float(cost[np.isfinite(cost)].max(initial=0.0))
+        self.records.append({**record, "largest_cost": largest, "macs_saved": saved})
         return solution
 
     def _pairs(self, solution: Solution, layer: str) -> np.ndarray:
@@ -130,28 +133,3 @@ class _Pairer:
     def _both(self, one: str, two: str) -> float:
         pi = [run_probability(frozenset(group), self.request.probabilities) for group in ([one], [two], [one, two])]
         return pi[0] + pi[1] - pi[2]
-
-
-def _record(
-    solution: Solution, cost: np.ndarray, layer: str, task: str, saved: float, stepwise: bool
-) -> dict[str, Any]:
-    """Write down what ran as plain data."""
-    pairs = solution.pairs if solution.pairs is not None else np.empty((0, 2), dtype=int)
-    finite = cost[np.isfinite(cost)]
-    return {
-        "layer": layer,
-        "parent": task,
-        "solver": solution.run.solver,
-        "backend": f"{solution.run.backend} {solution.run.version}".strip(),
-        "note": solution.run.note,
-        "status": solution.status.name,
-        "value": solution.value,
-        "bound": solution.bound,
-        "gap": solution.gap,
-        "stepwise": stepwise,
-        "pairs": len(pairs),
-        "pair_cost": float(cost[pairs[:, 0], pairs[:, 1]].sum()),
-        "largest_cost": float(finite.max(initial=0.0)),
-        "macs_saved": saved,
-        "seconds": solution.build_seconds + solution.solve_seconds,
-    }

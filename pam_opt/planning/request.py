@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from pam_opt.information.options import Information
+from pam_opt.information.responses import Collected
 from pam_opt.macs import output_positions
 from pam_opt.measuring import Statistics
 from pam_opt.network import MultitaskNetwork
 from pam_opt.tasks import Group
+from pam_opt.training import Batches
 
 
 @dataclass(frozen=True)
@@ -17,14 +20,18 @@ class Request:
     Parameters
     ----------
     parents : task -> network of one task, in the order of the tasks
+    statistics : without layers where the planner reads none of them
     shares : layer name -> fraction of the possible pairs that merge, or of the kept units that are shared
+    calibration : batches, for the planners that need more than the statistics
     width : units kept per layer as a fraction of the widest parent's; None keeps all
+    information, responses : what is asked of information, and what it is estimated from; None where it is not asked
     chosen : why this problem was chosen where the user named none; goes into the records
     """
 
     parents: Mapping[str, MultitaskNetwork]
     statistics: Statistics
     probabilities: Mapping[Group, float]
+    calibration: Batches | None = None
     cost: str = "fisher"
     solver: str = "auto"
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -35,6 +42,8 @@ class Request:
     seed: int = 0
     threads: int = 1
     chosen: str = ""
+    information: Information | None = None
+    responses: Collected | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -18,10 +18,9 @@ import numpy as np
 
 from pam_opt.errors import PlanError
 from pam_opt.planning.clusters import Clusters, unit_costs
-from pam_opt.planning.controls import own_groups
 from pam_opt.planning.readable import nothing_to_read
 from pam_opt.planning.request import Request
-from pam_opt.plans import LayerPlan
+from pam_opt.plans import LayerPlan, own_groups
 from pam_opt_solvers import NetworkPlan, Pairing, PairingCurve, pairing_curve
 
 LEFT_AFTER_REFIT = 0.1

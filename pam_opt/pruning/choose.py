@@ -1,6 +1,7 @@
 """Choose which units go: least score per MAC saved first, down to a number of MACs or by a number of units."""
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ def choose_units(
     most: int | None = None,
     *,
     per_mac: bool = True,
+    closed: Mapping[Place, Tensor] | None = None,
 ) -> dict[Place, Tensor]:
     """Mark the units to keep so that E[C] comes down to `target`.
 
@@ -32,10 +34,11 @@ def choose_units(
     Parameters
     ----------
     positions, probabilities : of `pam_opt.macs`
-    scores : place -> (units,); units of places left out stay
+    scores : place -> (units,); units of places left out stay, and those of an infinite score
     target : E[C] at which to stop
     most : units that may go at most; None = any number
     per_mac : False takes units in the order of their scores alone
+    closed : place -> (units,) bool, units that go first, whatever `target` and `most` say
 
     Returns
     -------
@@ -43,32 +46,43 @@ def choose_units(
         stops the choice short of `target`, all that may go have gone.
     """
     state = _State(structure, positions, probabilities)
+    if closed is not None:
+        scores = {place: _first(score, closed.get(place)) for place, score in scores.items()}
     queues = {place: torch.argsort(score).tolist() for place, score in scores.items()}
     keep = {place: torch.ones(len(score), dtype=torch.bool) for place, score in scores.items()}
     heap = [(0.0, place[0], sorted(place[1]), place) for place in queues]
     heapq.heapify(heap)
     held = []  # by a reader that has no other unit to read, until that reader goes
     gone = 0
-    while heap and state.expected > target and gone != most:
+    while heap:
         entry = heapq.heappop(heap)
         looked_at, *_, place = entry
+        if scores[place][queues[place][0]] >= 0 and (state.expected <= target or gone == most):
+            continue
         if not state.may_lose(place):
             held.append(entry)
             continue
         unit = queues[place][0]
         ratio = float(scores[place][unit]) / (max(state.saved(place), 1e-300) if per_mac else 1.0)
+        if ratio == math.inf:
+            continue
         if ratio > looked_at:
             heapq.heappush(heap, (ratio, place[0], sorted(place[1]), place))
             continue
         queues[place].pop(0)
         keep[place][unit] = False
         state.lose(place)
-        gone += 1
+        gone += int(scores[place][unit] >= 0)
         if queues[place]:
             held.append((0.0, place[0], sorted(place[1]), place))
         while held:
             heapq.heappush(heap, held.pop())
     return keep
+
+
+def _first(score: Tensor, closed: Tensor | None) -> Tensor:
+    """Give closed units negative scores, in their own order."""
+    return score if closed is None else torch.where(closed, -1 / (1 + score), score)
 
 
 class _State:

@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 
+import torch
+from torch import Tensor
+
 from pam_opt.data import checked
 from pam_opt.errors import PlanError
+from pam_opt.gradients import Place
 from pam_opt.macs import costs, output_positions
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.choose import choose_units
 from pam_opt.pruning.methods import METHODS
 from pam_opt.pruning.pruner import Pruner
 from pam_opt.pruning.schedule import Schedule
-from pam_opt.tasks import CombinationWeights, Task, check_tasks
+from pam_opt.structure import Structure
+from pam_opt.tasks import CombinationWeights, Task, check_tasks, combination_key
 from pam_opt.training import Batches, TrainOptions, evaluate
 
 
@@ -28,12 +33,14 @@ class PruneStep:
     accuracy : task -> metric on the validation data
     within : whether every task is within the allowed drop
     ended : of the last step, which is the network that is returned: why the pruning ended there
+    note : what stood in the way of the removal, such as a layer whose gates all closed
     """
 
     expected_macs: float
     accuracy: Mapping[str, float]
     within: bool
     ended: str = ""
+    note: str = ""
 
 
 def prune(
@@ -42,11 +49,11 @@ def prune(
     validation: Batches,
     *,
     tasks: Sequence[Task],
-    method: str = "taylor",
+    method: str | Pruner = "taylor",
     schedule: Schedule | None = None,
     combinations: CombinationWeights | None = None,
     reference: Mapping[str, float] | None = None,
-    training: TrainOptions | None = None,
+    training: TrainOptions | Sequence[TrainOptions] | None = None,
     progress: Callable[[PruneStep], None] | None = None,
 ) -> MultitaskNetwork:
     """Remove units step by step and return the cheapest network that was still good enough.
@@ -56,11 +63,12 @@ def prune(
     network : stays as it is
     train_batches, validation : re-iterable batches (x, {task name: target})
     tasks : their metrics on `validation` decide what is good enough
-    method : a name in `pam_opt.pruning.METHODS`
+    method : a name in `pam_opt.pruning.METHODS`, or a new pruner with options of its own
     schedule : how much goes at a time, how long is trained in between, and where it stops; default: `Schedule()`
     combinations : combination -> weight, for E[C]; default: uniform
     reference : task -> metric that the drop is counted from; default: the given network on `validation`
-    training : learning rate and optimiser of all fine-tuning
+    training : learning rate and optimiser of all fine-tuning; or of the warm-up, the first removal, the second
+        and so on, the last for all that follow
     progress : called after every step, and at the end once more with the step that is returned and why it ended
 
     Returns
@@ -70,16 +78,14 @@ def prune(
 
     Raises
     ------
-    PlanError : an unknown method, a reference that lacks a task
+    PlanError : an unknown method, a schedule that it cannot work with, a reference that lacks a task
     TaskError, DataError : tasks or batches that do not fit
     """
     tasks = check_tasks(tasks, network.tasks)
-    if method not in METHODS:
-        raise PlanError(f"pruning method {method!r} is unknown; choose from {sorted(METHODS)}")
-    schedule = schedule or Schedule()
-    options = training or TrainOptions(learning_rate=1e-3, schedule="constant")
+    pruner, schedule = _pruner(method), schedule or Schedule()
+    pruner.check(schedule)
+    options = _options(training)
     allowed = _allowed(network, validation, tasks, schedule.max_drop, reference)
-    pruner = METHODS[method]()
     run = _Run(pruner, train_batches, validation, tasks, options, schedule, allowed, combinations)
     report = progress or (lambda step: None)
     best, reached = run.prune(_with_input_shape(copy.deepcopy(network), train_batches), report)
@@ -95,7 +101,7 @@ class _Run:
     train_batches: Batches
     validation: Batches
     tasks: tuple[Task, ...]
-    options: TrainOptions
+    options: Sequence[TrainOptions]
     schedule: Schedule
     allowed: Mapping[str, float]
     combinations: CombinationWeights | None
@@ -106,30 +112,38 @@ class _Run:
         """Return the best network, still as the pruner has it, and its step, which says why it ended."""
         schedule = self.schedule
         best = self.pruner.start(network)
-        self.train(best, schedule.warm_up)
+        self.train(best, schedule.warm_up, 0)
         reached = self.look(best)
         report(reached)
         tries = halvings = failures = 0
+        held: list[tuple[Place, int]] = []
         while not (ended := self.ended(reached, tries, failures)):
             tries += 1
             if not reached.within:
-                self.train(best, schedule.steps)
+                self.train(best, schedule.steps, tries)
                 reached = self.look(best)
                 report(reached)
                 failures = 0 if reached.within else failures + 1
                 continue
-            candidate = self.smaller(best, reached.expected_macs, schedule.fraction / 2**halvings)
-            if candidate is None:
-                ended = "no unit may go any more: every layer is down to the units that its readers need"
+            gone, note = self.choose(best, reached.expected_macs, schedule.fraction / 2**halvings, held)
+            if not gone and schedule.by != "rule":
+                ended = "no unit may go any more: " + (
+                    "none of them alone stays within the allowed drop"
+                    if held
+                    else "every layer is down to the units that its readers need"
+                )
                 break
-            self.train(candidate, schedule.steps)
-            step = self.look(candidate)
+            candidate = self.without(best, gone)
+            self.train(candidate, schedule.steps, tries)
+            step = replace(self.look(candidate), note=note)
             report(step)
             if step.within:
-                best, reached, failures = candidate, step, 0
+                best, reached, failures, held = candidate, step, 0, []
                 halvings = halvings if schedule.removals is not None else 0
             else:
                 failures, halvings = failures + 1, halvings + 1
+                # A single unit that could not go would be the least again: others are tried before it.
+                held += gone if len(gone) == 1 else []
         missed = schedule.target_macs is not None and reached.expected_macs > schedule.target_macs
         return best, replace(reached, ended=f"{ended}; short of the target" if missed else ended)
 
@@ -146,8 +160,9 @@ class _Run:
             return f"all {schedule.removals} removals are tried" if tries >= schedule.removals else ""
         return f"{failures} removals in a row left the allowed drop" if failures > schedule.patience else ""
 
-    def train(self, network: MultitaskNetwork, steps: int) -> None:
-        self.pruner.train(network, self.train_batches, self.tasks, steps, self.options)
+    def train(self, network: MultitaskNetwork, steps: int, tries: int) -> None:
+        options = self.options[min(tries, len(self.options) - 1)]
+        self.pruner.train(network, self.train_batches, self.tasks, steps, options)
 
     def look(self, network: MultitaskNetwork) -> PruneStep:
         expected = costs(network, combinations=self.combinations).expected
@@ -155,22 +170,63 @@ class _Run:
         within = all(accuracy[name] >= least - 1e-12 for name, least in self.allowed.items())
         return PruneStep(expected, accuracy, within)
 
-    def smaller(self, network: MultitaskNetwork, expected: float, fraction: float) -> MultitaskNetwork | None:
-        """Remove a fraction; None if no unit may go."""
+    def choose(
+        self, network: MultitaskNetwork, expected: float, fraction: float, held: Sequence[tuple[Place, int]]
+    ) -> tuple[list[tuple[Place, int]], str]:
+        """Choose the units of a fraction, but none that is held; say what had to stay though it is closed."""
         schedule = self.schedule
-        scores = self.pruner.scores(network, self.train_batches, self.tasks)
-        if schedule.groups == "shared":
-            scores = {place: score for place, score in scores.items() if len(place[1]) > 1}
+        found = self.pruner.scores(network, self.train_batches, self.tasks)
+        every = schedule.groups == "all"
+        scores = {place: score.clone() for place, score in found.items() if every or len(place[1]) > 1}
+        for place, unit in held:
+            scores[place][unit] = math.inf
         structure = network.structure
         probabilities = costs(network, combinations=self.combinations).probabilities
         goal, most = max(expected * (1 - fraction), schedule.target_macs or 0.0), None
         if schedule.by == "units":
             goal, most = schedule.target_macs or 0.0, max(1, round(fraction * sum(map(len, scores.values()))))
-        positions = output_positions(structure)
-        keep = choose_units(structure, positions, probabilities, scores, goal, most, per_mac=self.pruner.per_mac)
-        if all(bool(mask.all()) for mask in keep.values()):
-            return None
+        elif schedule.by == "rule":
+            goal, most = 0.0, 0
+        positions, closed = output_positions(structure), self.pruner.closed(network)
+        per_mac = self.pruner.per_mac and schedule.by == "macs"
+        keep = choose_units(structure, positions, probabilities, scores, goal, most, per_mac=per_mac, closed=closed)
+        gone = [(place, unit) for place, mask in keep.items() for unit in (~mask).nonzero().flatten().tolist()]
+        return gone, _stuck(structure, keep, closed)
+
+    def without(self, network: MultitaskNetwork, gone: Sequence[tuple[Place, int]]) -> MultitaskNetwork:
+        """Remove units."""
+        keep: dict[Place, Tensor] = {}
+        for place, unit in gone:
+            index, group = place
+            keep.setdefault(place, torch.ones(network.structure.widths[index][group], dtype=torch.bool))[unit] = False
         return self.pruner.remove(network, keep)
+
+
+def _stuck(structure: Structure, keep: Mapping[Place, Tensor], closed: Mapping[Place, Tensor]) -> str:
+    """Say where closed units had to stay."""
+    stuck = [
+        f"layer {structure.layers[index].name!r}, group {combination_key(group)!r}"
+        for (index, group), mask in keep.items()
+        if (index, group) in closed and bool((mask & closed[index, group]).any())
+    ]
+    return f"all gates are closed, but units had to stay for their readers: {'; '.join(stuck)}" if stuck else ""
+
+
+def _pruner(method: str | Pruner) -> Pruner:
+    if isinstance(method, Pruner):
+        return method
+    if method not in METHODS:
+        raise PlanError(f"pruning method {method!r} is unknown; choose from {sorted(METHODS)}")
+    return METHODS[method]()
+
+
+def _options(training: TrainOptions | Sequence[TrainOptions] | None) -> tuple[TrainOptions, ...]:
+    if training is None:
+        return (TrainOptions(learning_rate=1e-3, schedule="constant"),)
+    options = (training,) if isinstance(training, TrainOptions) else tuple(training)
+    if not options:
+        raise PlanError("training= is empty; give TrainOptions for the warm-up, or leave it out")
+    return options
 
 
 def _with_input_shape(network: MultitaskNetwork, batches: Batches) -> MultitaskNetwork:

@@ -1,19 +1,28 @@
 """What a pruning method is: it scores units, and may train and remove them in its own way."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor
 
+from pam_opt.errors import PlanError
 from pam_opt.gradients import Place
-from pam_opt.network import MultitaskNetwork
+from pam_opt.network import GroupLayer, MultitaskNetwork
+from pam_opt.pruning.schedule import Schedule
 from pam_opt.surgery import remove_units
 from pam_opt.tasks import Task
 from pam_opt.training import Batches, TrainOptions, train
 
 Scores = dict[Place, Tensor]
 """(layer index, group) -> (units,) float64, at least 0; higher means that losing the unit hurts more."""
+
+
+def hidden_blocks(network: MultitaskNetwork) -> Iterator[tuple[Place, GroupLayer]]:
+    """Iterate over all places that hold hidden units."""
+    for index in range(len(network.layers) - 1):
+        for group, block in network.blocks(index):
+            yield (index, group), block
 
 
 class Pruner(ABC):
@@ -49,6 +58,22 @@ class Pruner(ABC):
     @abstractmethod
     def scores(self, network: MultitaskNetwork, batches: Batches, tasks: Sequence[Task]) -> Scores:
         """Score the units of every hidden place."""
+
+    def check(self, schedule: Schedule) -> None:
+        """Refuse a schedule that cannot work with the method.
+
+        Raises
+        ------
+        PlanError : says what the method needs
+        """
+        if schedule.by == "rule":
+            raise PlanError(
+                f"{type(self).__name__} has no rule of its own that says which units go; give by='macs' or 'units'"
+            )
+
+    def closed(self, network: MultitaskNetwork) -> Mapping[Place, Tensor]:
+        """Mark, (units,) bool, the units that go first and whatever the schedule's goal; default: none."""
+        return {}
 
     def remove(self, network: MultitaskNetwork, keep: Mapping[Place, Tensor]) -> MultitaskNetwork:
         """Return a smaller network; the one given stays as it is. Places that `keep` lacks keep all units."""

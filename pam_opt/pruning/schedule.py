@@ -21,7 +21,8 @@ class Schedule:
         limit and then `target_macs` or `removals` is required
     target_macs : stop once E[C] is at most this
     fraction : of E[C], or with ``by="units"`` of the units that may go, removed each time
-    by : what `fraction` is of
+    by : what `fraction` is of: ``macs``, where units go by score per MAC, or ``units``, by score alone as published
+        schedules do; ``rule`` takes only what the method itself gives up, such as closed VIB gates
     steps : optimiser steps of fine-tuning after each removal
     warm_up : optimiser steps before the first removal
     patience : removals in a row that may be taken back before the pruning ends; also how often the given network is
@@ -39,7 +40,7 @@ class Schedule:
     max_drop: float | None = 0.01
     target_macs: float | None = None
     fraction: float = 0.1
-    by: Literal["macs", "units"] = "macs"
+    by: Literal["macs", "units", "rule"] = "macs"
     steps: int = 100
     warm_up: int = 0
     patience: int = 2
@@ -57,11 +58,13 @@ class Schedule:
             raise PlanError(f"target_macs {self.target_macs!r} must be above 0")
         if not (_is_number(self.fraction) and 0 < self.fraction < 1):
             raise PlanError(f"fraction {self.fraction!r} must be between 0 and 1")
+        if self.by == "rule" and self.removals is None:
+            raise PlanError("by='rule' needs removals=: how often the method's rule is applied, each time with `steps`")
         for name in ("steps", "warm_up", "patience", "removals"):
             count: object = getattr(self, name)
             if count is not None and (not isinstance(count, Integral) or count < 0):
                 raise PlanError(f"{name} {count!r} must be a whole number >= 0")
-        for name, known in (("by", ("macs", "units")), ("groups", ("all", "shared"))):
+        for name, known in (("by", ("macs", "units", "rule")), ("groups", ("all", "shared"))):
             if getattr(self, name) not in known:
                 raise PlanError(f"{name} is {getattr(self, name)!r}; choose from {list(known)}")
 

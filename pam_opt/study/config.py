@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pam_opt.errors import ConfigError
+from pam_opt.errors import ConfigError, PlanError
 from pam_opt.families import FAMILIES
+from pam_opt.information.options import Information
 from pam_opt.losses import LOSSES
 from pam_opt.pair_costs import COSTS
 from pam_opt.pruning import METHODS as PRUNING_METHODS
@@ -83,6 +84,36 @@ class ParentsConfig(_TrainConfig):
     augment: Literal["crop", "crop-flip"] | None = None
 
 
+class InformationConfig(_Section):
+    """How information is estimated and how much of it is little, as in `pam_opt.Information`.
+
+    The sections ``alpha``, nats, and ``part`` exclude each other; ``alpha`` is one number or one for each kind of layer
+    or layer name.
+    """
+
+    estimator: str = "kde"
+    alpha: float | dict[str, float] | None = None
+    part: float | None = None
+    labels: Literal["binary", "joint"] = "binary"
+    pooling: Literal["max", "mean", "flatten"] = "max"
+    samples: int = 128
+    noise: float = 0.1
+    scan: Literal["lazy", "full"] = "lazy"
+    layers: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "InformationConfig":
+        try:
+            self.options()
+        except PlanError as err:
+            raise ValueError(str(err).removeprefix("information: ")) from err
+        return self
+
+    def options(self) -> Information:
+        """Build the options."""
+        return Information(**dict(self))
+
+
 class MergeConfig(_Section):
     """How parents are measured and merged.
 
@@ -97,6 +128,7 @@ class MergeConfig(_Section):
     ridge: float | None = Field(default=None, ge=0)
     reestimate_batch_norm: bool = False
     time_limit: float | None = Field(default=None, gt=0)
+    information: InformationConfig | None = None
 
 
 class FineTuneConfig(_TrainConfig):
@@ -192,6 +224,9 @@ class StudyConfig(_Section):
         fixed = [name for name in self.methods if not METHODS[name].takes_width]
         if fixed and self.merge.widths != (None,):
             raise ValueError(f"merge.widths: the methods {fixed} have one width only; leave them or the widths out")
+        informed = [name for name in self.methods if METHODS[name].informed]
+        if informed and self.merge.information is None:
+            raise ValueError(f"merge.information: the methods {informed} need thresholds; give its alpha or part")
         if self.prune and self.prune.max_drop is None and self.prune.target_macs is None:
             raise ValueError("prune: give max_drop or target_macs")
         check_tasks(self.build_tasks())

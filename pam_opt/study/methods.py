@@ -50,6 +50,7 @@ class Method:
     solver : for problems that are handed to one
     share : as in `pam_opt.plan`
     cost, target, weights : override the study's own; None does not
+    informed : whether it regroups by information; the study says how, under ``merge.information``
     takes_width : whether the method can be built at a given width
     """
 
@@ -60,6 +61,7 @@ class Method:
     cost: str | None = None
     target: Literal["mean", "keep"] | None = None
     weights: Weights | None = None
+    informed: bool = False
     takes_width: bool = True
 
     @property
@@ -75,6 +77,7 @@ class Method:
             return Built(System(networks), None, {"measure": 0.0, "solve": 0.0, "merge": 0.0})
         made = made or plan(
             given.parents,
+            given.calibration,
             tasks=given.tasks,
             statistics=given.statistics,
             cost=self.cost or given.config.cost,
@@ -82,6 +85,7 @@ class Method:
             problem=self.problem,
             share=self.share,
             width=width,
+            information=given.config.information.options() if self.informed and given.config.information else None,
             combinations=given.combinations,
             time_limit=given.config.time_limit,
             seed=given.seed,
@@ -133,5 +137,27 @@ METHODS: dict[str, Method] = {
     "joint": Method("all layers paired at once by weights", "joint", cost="weights"),
     "joint-fisher": Method("all layers paired at once by weights and Fisher cost", "joint", cost="fisher"),
     "grouping": Method("the tasks that each unit serves, within a budget of computed units", "grouping"),
+    "pam": Method(
+        "PAM's greedy regrouping by information, nothing merged",
+        "grouping",
+        solver="pam",
+        weights="side_by_side",
+        informed=True,
+        takes_width=False,
+    ),
+    "pam-pairs": Method(
+        "PAM's conditions on information, shared units of two parents paired",
+        "paired-grouping",
+        informed=True,
+        takes_width=False,
+    ),
+    "mtz": Method(
+        "MTZ: all units shared, greedy pairs of least functional difference, closed-form weights; no training between "
+        "layers, for the study trains afterwards",
+        "mtz",
+        solver="greedy",
+        weights="mtz",
+        takes_width=False,
+    ),
     "optimal-correlation": Method("optimal by correlation", "pairing", solver="hungarian", cost="correlation"),
 }

@@ -90,9 +90,9 @@ class _SeedRun:
 
     def _is_finished(self, cell: Cell) -> bool:
         """Whether the record of a result is there with its plan and networks; say which of these was removed."""
-        if record_path(self.folder, cell.unit(self.config)).exists() and self._reason(cell):
-            return True
         name = cell.name(self.config)
+        if self._reason(cell.unit(self.config)) or self._reason(name):
+            return True
         if not record_path(self.folder, name).exists():
             return False
         missing = [path for path in files_beside_record(self.folder, cell, self.config) if not path.exists()]
@@ -100,9 +100,9 @@ class _SeedRun:
             self.progress.say(f"seed {self.seed}: {missing[0]} is missing, so {name} is run again")
         return not missing
 
-    def _reason(self, cell: Cell) -> str:
-        """Say why a method does not apply; empty where it does."""
-        path = record_path(self.folder, cell.unit(self.config))
+    def _reason(self, name: str) -> str:
+        """Say why a unit or a result does not apply; empty where it does."""
+        path = record_path(self.folder, name)
         return str(read_record(path).get("does_not_apply", "")) if path.exists() else ""
 
     def _measure(self, parents: Mapping[str, Parent]) -> Statistics:
@@ -137,13 +137,20 @@ class _SeedRun:
                 made = Plan.load(path) if path.exists() else None
                 built = METHODS[left[0].method].build(ingredients, left[0].width, made)
         except (PlanError, SolverUnsuitable) as err:
-            self.progress.say(f"{label}: does not apply: {err}")
-            write_record(record_path(self.folder, unit), {"does_not_apply": str(err)})
+            self._write_does_not_apply(unit, err)
             return
         if built.plan is not None and made is None:
             built.plan.save(path)
         for cell in left:
-            write_record(record_path(self.folder, cell.name(self.config)), self._finish(cell, built, parents))
+            name = cell.name(self.config)
+            try:
+                write_record(record_path(self.folder, name), self._finish(cell, built, parents))
+            except PlanError as err:
+                self._write_does_not_apply(name, err)
+
+    def _write_does_not_apply(self, name: str, reason: Exception) -> None:
+        self.progress.say(f"seed {self.seed}: {name}: does not apply: {reason}")
+        write_record(record_path(self.folder, name), {"does_not_apply": str(reason)})
 
     def _finish(self, cell: Cell, built: Built, parents: Mapping[str, Parent]) -> dict[str, Any]:
         """Fine-tune and prune a copy of the merged system, save it, and read the test split once."""
@@ -233,12 +240,14 @@ class _SeedRun:
         not_applicable: dict[str, str] = {}
         for unit in cells(self.config):
             name = unit[0].unit(self.config)
-            if reason := self._reason(unit[0]):
+            if reason := self._reason(name):
                 not_applicable[name] = reason
                 continue
-            for cell in unit:
-                path = record_path(self.folder, cell.name(self.config))
-                methods[cell.name(self.config)] = read_record(path, axes=dict, combinations=dict)
+            for cell in (cell.name(self.config) for cell in unit):
+                if reason := self._reason(cell):
+                    not_applicable[cell] = reason
+                else:
+                    methods[cell] = read_record(record_path(self.folder, cell), axes=dict, combinations=dict)
             if METHODS[unit[0].method].problem is not None:
                 objectives[name] = _objectives(read_record(plan_path(self.folder, name), records=list)["records"])
         if not methods:

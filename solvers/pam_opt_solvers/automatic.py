@@ -9,6 +9,7 @@ from pam_opt_solvers.problems import (
     Grouping,
     JointPairing,
     MultiPairing,
+    PairedGrouping,
     Pairing,
     Representatives,
 )
@@ -60,6 +61,22 @@ def _grouping(problem: Grouping) -> Choice:
     return "lagrangian", "close to the optimum and its bound in seconds at this size"
 
 
+CUTTABLE_UNITS = 24
+"""Units of a layer up to which joint budgets are proved by cuts within seconds."""
+
+
+def _paired_grouping(problem: PairedGrouping) -> Choice:
+    if problem.joint:
+        if problem.n_units <= CUTTABLE_UNITS:
+            return "cuts", "exact, and few enough units for it"
+        return "regrow", "keeps joint budgets by the sets themselves and takes one assignment a round"
+    if len(problem.linear) == 0:
+        return "regrow", "without budgets one assignment, which is exact"
+    if problem.pair_cost.size + problem.alone.size <= PROGRAM_VARIABLES:
+        return "math_opt", "exact and fast at this size"
+    return "regrow", "prices for the budgets around one assignment"
+
+
 def _representatives(problem: Representatives) -> Choice:
     return "lagrangian", "proves most problems in seconds and has a decision and a bound at every moment"
 
@@ -98,6 +115,7 @@ CHOICES: dict[str, Callable[[Any], Choice]] = {
     "network_plan": _network_plan,
     "cluster_plan": _cluster_plan,
     "grouping": _grouping,
+    "paired_grouping": _paired_grouping,
     "representatives": _representatives,
     "column_subset": _column_subset,
     "multi_pairing": _multi_pairing,

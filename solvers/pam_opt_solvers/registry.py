@@ -54,6 +54,11 @@ METHODS: dict[str, dict[str, str]] = {
         "ratio": "pam_opt_solvers.grouping.ratio:Ratio",
         "greedy": "pam_opt_solvers.grouping.greedy:Greedy",
     },
+    "paired_grouping": {
+        "regrow": "pam_opt_solvers.paired_grouping.regrow:Regrow",
+        "cuts": "pam_opt_solvers.paired_grouping.cuts:Cuts",
+        "greedy": "pam_opt_solvers.paired_grouping.greedy:Greedy",
+    },
     "representatives": {
         "lagrangian": "pam_opt_solvers.representatives.lagrangian:Lagrangian",
         "greedy": "pam_opt_solvers.representatives.greedy:Greedy",

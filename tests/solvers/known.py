@@ -10,10 +10,20 @@ import joint_instances as joint
 import multi_pairing_instances as multi_pairing
 import network_instances as network
 import numpy as np
+import paired_grouping_instances as paired_grouping
 import pairing_instances as pairing
 import representatives_instances as representatives
 
-from pam_opt_solvers import ColumnSubset, Grouping, JointPairing, MultiPairing, Pairing, Problem, Representatives
+from pam_opt_solvers import (
+    ColumnSubset,
+    Grouping,
+    JointPairing,
+    MultiPairing,
+    PairedGrouping,
+    Pairing,
+    Problem,
+    Representatives,
+)
 
 EDGES = ("nothing", "one", "ties", "tiny", "huge")
 """Names that every kind has among its feasible problems: sizes 0 and 1, equal costs, costs of 1e-300 and 1e300."""
@@ -65,6 +75,11 @@ def _grouping(seed: int) -> tuple[Problem, float]:
     return problem, grouping.best_value(problem)
 
 
+def _paired_grouping(seed: int) -> tuple[Problem, float]:
+    problem = paired_grouping.tiny(seed, joint=seed % 4 == 0, most=2)
+    return problem, paired_grouping.best_value(problem)
+
+
 def _representatives(seed: int) -> tuple[Problem, float]:
     problem = representatives.random_problem(np.random.default_rng(seed), 5)
     return problem, representatives.best_value(problem)
@@ -98,6 +113,12 @@ KNOWN: dict[str, Known] = {
         grouping.INFEASIBLE,
         (Grouping(grouping.PAIR, grouping.COST, grouping.LOSS),),
         _grouping,
+    ),
+    "paired_grouping": Known(
+        paired_grouping.FEASIBLE,
+        paired_grouping.INFEASIBLE,
+        (PairedGrouping(paired_grouping.PAIR, paired_grouping.ALONE, paired_grouping.PAIRS),),
+        _paired_grouping,
     ),
     "representatives": Known(
         representatives.FEASIBLE,

@@ -25,6 +25,7 @@ FASTEST = {
     "network_plan": "branch_and_bound",
     "cluster_plan": "scipy_milp",
     "grouping": "cuts",
+    "paired_grouping": "cuts",
     "representatives": "lagrangian",
     "column_subset": "branch_and_bound",
     "multi_pairing": "triangle_cuts",
@@ -94,6 +95,22 @@ def _grouping(problem, rng) -> Permuted:
     return replace(problem, cost=problem.cost[order], budgets=budgets, joint=()), lambda groups: groups[order]
 
 
+def _paired_grouping(problem, rng) -> Permuted:
+    rows = problem.pair_cost.shape[0]
+    first, second = (rng.permutation(length) for length in problem.pair_cost.shape)
+    order = np.concatenate([first, rows + second])
+    place = np.concatenate([np.arange(problem.n_groups), problem.n_groups + np.argsort(order)])
+    table = problem.linear
+    made = replace(
+        problem,
+        alone=problem.alone[order],
+        pair_cost=problem.pair_cost[np.ix_(first, second)],
+        budgets=BudgetTable(table.weights[:, order], table.rates, table.limits, table.names),
+        joint=(),
+    )
+    return made, lambda decision: place[decision[order]]
+
+
 def _representatives(problem, rng) -> Permuted:
     order = rng.permutation(problem.size)
     place = np.argsort(order)
@@ -147,6 +164,7 @@ PERMUTED = {
     "network_plan": _network_plan,
     "cluster_plan": _cluster_plan,
     "grouping": _grouping,
+    "paired_grouping": _paired_grouping,
     "representatives": _representatives,
     "column_subset": _column_subset,
     "multi_pairing": _multi_pairing,
@@ -188,6 +206,9 @@ SCALED = {
     "network_plan": _scaled_network,
     "cluster_plan": _scaled_clusters,
     "grouping": lambda problem, factor: replace(problem, cost=problem.cost * factor),
+    "paired_grouping": lambda problem, factor: replace(
+        problem, alone=problem.alone * factor, pair_cost=problem.pair_cost * factor
+    ),
     "representatives": lambda problem, factor: replace(problem, cost=problem.cost * factor),
     "column_subset": lambda problem, factor: replace(problem, weights=problem.weights * factor),
     "multi_pairing": lambda problem, factor: replace(
@@ -225,6 +246,10 @@ SHIFTED = {
     "pairing": _shifted_pairing,
     "network_plan": _shifted_network,
     "grouping": lambda problem, shift: (replace(problem, cost=problem.cost + shift), problem.shape[0]),
+    "paired_grouping": lambda problem, shift: (
+        replace(problem, alone=problem.alone + shift, pair_cost=problem.pair_cost + 2 * shift),
+        problem.n_units,
+    ),
     "representatives": lambda problem, shift: (replace(problem, cost=problem.cost + shift), problem.size),
     "multi_pairing": _shifted_multi,
     "joint_pairing": _shifted_joint,
@@ -256,7 +281,7 @@ def same_claims(first: float, second: float, slack: float) -> bool:
 @given(SEEDS)
 def test_permuted_units_permute_the_decision(kind, seed):
     problem, _ = KNOWN[kind].draw(seed)
-    if kind == "grouping" and problem.joint:
+    if kind in ("grouping", "paired_grouping") and problem.joint:
         return
     other, moved = PERMUTED[kind](problem, np.random.default_rng(seed))
     first, second = solve(problem, FASTEST[kind]), solve(other, FASTEST[kind])

@@ -104,13 +104,4 @@ def linear_set(table: BudgetTable, budget: int) -> Flags:
 
 def joint_set(budget: JointBudget) -> Flags:
     """Return (n,) the units of a set grown by the unit that adds least, as long as it keeps the budget."""
-    growth = budget.function.grow()
-    chosen = np.zeros(budget.function.size, bool)
-    while not chosen.all():
-        values = np.where(chosen, np.inf, growth.candidates())
-        unit = int(values.argmin())
-        if values[unit] > budget.limit:
-            break
-        growth.add(unit)
-        chosen[unit] = True
-    return chosen
+    return budget.function.least_set(budget.limit, np.ones(budget.function.size, bool))

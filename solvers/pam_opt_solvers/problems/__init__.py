@@ -11,6 +11,7 @@ from pam_opt_solvers.problems.joint_pairing import JointPairing
 from pam_opt_solvers.problems.layer_pair import FIXED, LayerPair
 from pam_opt_solvers.problems.multi_pairing import MultiPairing
 from pam_opt_solvers.problems.network_plan import NetworkPlan
+from pam_opt_solvers.problems.paired_grouping import PairedGrouping
 from pam_opt_solvers.problems.pairing import Pairing
 from pam_opt_solvers.problems.problem import Problem
 from pam_opt_solvers.problems.quota import Quota
@@ -22,6 +23,7 @@ PROBLEMS: dict[str, type[Problem]] = {
     NetworkPlan.kind: NetworkPlan,
     ClusterPlan.kind: ClusterPlan,
     Grouping.kind: Grouping,
+    PairedGrouping.kind: PairedGrouping,
     Representatives.kind: Representatives,
     ColumnSubset.kind: ColumnSubset,
     MultiPairing.kind: MultiPairing,
@@ -60,6 +62,7 @@ __all__ = [
     "LayerPair",
     "MultiPairing",
     "NetworkPlan",
+    "PairedGrouping",
     "Pairing",
     "Problem",
     "Quota",

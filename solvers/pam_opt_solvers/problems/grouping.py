@@ -66,7 +66,7 @@ class Grouping(Problem):
     joint: tuple[JointBudget, ...] = ()
 
     def __post_init__(self) -> None:
-        self._set("groups", _as_groups(self.groups))
+        self._set("groups", as_groups(self.groups))
         self._set("cost", as_float64(self.cost, "cost", (None, len(self.groups))))
         extent(self.cost, "cost", allow_infinity=True)
         if self.budgets is None:
@@ -272,7 +272,7 @@ def subsets(tasks: int) -> Flags:
     return (np.arange(2**tasks)[:, None] >> np.arange(tasks)[None, :] & 1).astype(bool)
 
 
-def _as_groups(values: Any) -> Flags:
+def as_groups(values: Any) -> Flags:
     array = as_float64(values, "groups", (None, None))
     bad = (array != 0) & (array != 1)
     if bad.any():

@@ -91,6 +91,18 @@ class SetFunction(ABC):
         """Return an empty set to be grown unit by unit."""
         return Growth(self)
 
+    def least_set(self, limit: float, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return (n,) a set grown by the unit that adds least, of those ``among`` (n,), as long as it is within a limit."""
+        growth, chosen = self.grow(), np.zeros(self.size, bool)
+        while not chosen[among].all():
+            values = np.where(among & ~chosen, growth.candidates(), np.inf)
+            unit = int(values.argmin())
+            if values[unit] > limit:
+                break
+            growth.add(unit)
+            chosen[unit] = True
+        return chosen
+
     def supports(self, members: Indices, preference: Floats) -> tuple[Support, ...]:
         """Return modular lower bounds that are tight at ``members``, if the function's structure has any.
 

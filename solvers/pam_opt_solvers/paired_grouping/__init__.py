@@ -1,0 +1,1 @@
+"""Solvers of `PairedGrouping` that are not general backends."""
