@@ -20,7 +20,7 @@ from pam_opt.report.budgets import (
 from pam_opt.report.cells import Results
 from pam_opt.report.intervals import Ratio
 from pam_opt.report.line_labels import NAMES_FROM, Label, place_labels
-from pam_opt.report.ratio_axes import budget_axis, places_of, ratio_axis
+from pam_opt.report.ratio_axes import budget_axis, name_absent, places_of, ratio_axis
 from pam_opt.report.rows import Row
 from pam_opt.report.style import COLOURS, GREY, PAGE_WIDTH, Look, heading, looks, plain
 
@@ -53,6 +53,9 @@ def cost_against_budget(results: Sequence[Results], against: str | None = None) 
         _row_of_panels(row, found, methods, base, budgets)
     for axes, panel in zip(grid[0], found, strict=True):
         heading(axes, panel.title)
+    for row in grid:
+        for axes, by in zip(row, found.values(), strict=True):
+            name_absent(axes, budgets, by)
     budget_axis(grid[-1], budgets)
     _words(figure, len(results), base, len(groups))
     return figure

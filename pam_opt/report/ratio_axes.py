@@ -1,13 +1,16 @@
 """Axes of figures over budgets: ratios of costs upwards, budgets side by side."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
+from pam_opt.report.style import GREY
+
 _MARGIN = 0.1
 _TICKS = (0.05, *(n / 10 for n in range(1, 10)), 1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
+_FINE_TICKS = tuple(n / 20 for n in range(10, 41))
 _MOST_TICKS = 8
 
 
@@ -34,7 +37,8 @@ def ratio_axis(row: Sequence[Axes], values: Sequence[float], strip: float = 0.0)
 
 def _ticks(low: float, high: float) -> list[float]:
     """Choose round ratios, 1 among them, not too many and not too close."""
-    inside = [tick for tick in _TICKS if low <= tick <= high]
+    few = sum(low <= tick <= high for tick in _TICKS) < 3
+    inside = [tick for tick in (_FINE_TICKS if few else _TICKS) if low <= tick <= high]
     least = math.log(high / low) / _MOST_TICKS
     chosen = [1.0]
     for tick in sorted(inside, key=lambda tick: abs(math.log(tick))):
@@ -46,6 +50,14 @@ def _ticks(low: float, high: float) -> list[float]:
 def places_of(budgets: Sequence[float]) -> dict[float, float]:
     """Place budgets on an axis from 0 to 1, evenly."""
     return {b: _MARGIN + (1 - 2 * _MARGIN) * n / max(len(budgets) - 1, 1) for n, b in enumerate(budgets)}
+
+
+def name_absent(axes: Axes, budgets: Sequence[float], there: Collection[float]) -> None:
+    """Say of budgets that have no result at all that they have none."""
+    place = {"ha": "center", "va": "center", "fontsize": 6.5, "color": GREY, "backgroundcolor": "white"}
+    for budget in budgets:
+        if budget not in there:
+            axes.text(places_of(budgets)[budget], 0.5, "does not\napply", transform=axes.transAxes, **place)
 
 
 def budget_axis(row: Sequence[Axes], budgets: Sequence[float]) -> None:

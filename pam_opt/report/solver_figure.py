@@ -9,7 +9,7 @@ from pam_opt.report.budgets import budgets_in, panels
 from pam_opt.report.cells import Results
 from pam_opt.report.duels import Duel, duels
 from pam_opt.report.intervals import Ratio
-from pam_opt.report.ratio_axes import budget_axis, places_of, ratio_axis
+from pam_opt.report.ratio_axes import budget_axis, name_absent, places_of, ratio_axis
 from pam_opt.report.style import COLOURS, GREY, PAGE_WIDTH, heading, plain
 
 _CHEAPER, _DEARER = COLOURS[0], COLOURS[1]
@@ -55,6 +55,7 @@ def _row(row: Sequence[Axes], group: Sequence[Duel | None], pair: tuple[str, str
         if duel:
             _panel(axes, duel.ratios, budgets)
             _say_why(axes, duel, budgets)
+        name_absent(axes, budgets, duel.ratios if duel else ())
     place = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 8}
     row[0].annotate(f"{pair[0]}\n/ {pair[1]}", (0.0, 0.5), (-27, 0), **place)
 

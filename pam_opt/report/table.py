@@ -10,13 +10,17 @@ _MOST_COLUMNS = 9
 
 
 def not_applicable(results: Sequence[Results]) -> list[str]:
-    """Say of every method that does not apply why, a line each; results of earlier versions name none."""
+    """Say of all that does not apply why, a line for each reason; results of earlier versions name none."""
     found: dict[tuple[str, str], list[int]] = {}
     for result in results:
-        for unit, reason in result.get("does_not_apply", {}).items():
-            found.setdefault((unit, reason), []).append(result["experiment"]["seed"])
+        for name, reason in result.get("does_not_apply", {}).items():
+            found.setdefault((name, reason), []).append(result["experiment"]["seed"])
+    together: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for (name, reason), seeds in found.items():
+        together.setdefault((reason, tuple(seeds)), []).append(repr(name))
     return [
-        f"{unit!r} does not apply{_which(seeds, len(results))}: {reason}" for (unit, reason), seeds in found.items()
+        f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not apply{_which(seeds, len(results))}: {reason}"
+        for (reason, seeds), names in together.items()
     ]
 
 
