@@ -28,7 +28,7 @@ from pam_opt.study.config import parse_config
 from pam_opt.study.runner import run_study
 
 COSTS = {"separate": 1000, "all-shared": 1500, "pam": 800, "pam-pairs": 700, "select": 900, "random": 1200}
-COSTS |= {"greedy": 750, "optimal": 600, "representatives": 500, "representatives-greedy": 550}
+COSTS |= {"pam-exact": 780, "greedy": 750, "optimal": 600, "representatives": 500, "representatives-greedy": 550}
 
 
 def cost(method: str, pruner: str, budget: float, seed: int) -> float:

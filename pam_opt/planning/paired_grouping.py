@@ -37,6 +37,7 @@ from pam_opt.plans import LayerPlan
 from pam_opt.tasks import Group, combination_key
 from pam_opt_solvers import PairedGrouping, Pairing, Solution, solve
 
+
 REGROUPER = "pam"
 """The solver that regroups first and pairs afterwards; ``pam:NAME`` pairs by another solver of `Pairing`."""
 

@@ -18,6 +18,7 @@ PAIRS = (
     ("optimal", CONTROL),
     ("representatives", CONTROL),
     ("representatives", "optimal"),
+    ("pam-exact", PAM),
     ("pam-pairs", PAM),
 )
 """What differs in the solver or the problem alone."""
