@@ -45,6 +45,12 @@ MOST_BUDGETS = 6
 MOST_SETS = 50_000
 """Sets of one budget that are listed and joined; more take longer than they are worth."""
 
+LISTED = 3000
+"""Sets of one budget that are listed before anything else, if there are no more."""
+
+LISTED_PART = 0.3
+"""Part of the time for that, at most."""
+
 STARTS = 16
 """Sets that are grown for every budget before the first prices."""
 
@@ -138,7 +144,9 @@ def _start(split: _Split, search: Search, options: Options) -> None:
         search.offer(found.decision)
     for decision in starts:
         complete(split.normal, decision, search)
+    until = search.started + LISTED_PART * (search.deadline - search.started)
     for index, part in enumerate(split.searches):
+        part.list_all(LISTED, until)
         split.master.add(index, part.idle)
         if search.decision is not None:
             members = part.idle.copy()
@@ -155,7 +163,10 @@ def _generate(split: _Split, search: Search) -> bool:
     """Generate sets until the prices are best; return whether the bound then proves the best decision."""
     while not search.out_of_time:
         value, weights = split.master.prices()
-        found = [part.heaviest(price, search.deadline) for part, price in zip(split.searches, weights, strict=True)]
+        found = [
+            part.heaviest(price, known, search.deadline)
+            for part, price, known in zip(split.searches, weights, split.master.families(), strict=True)
+        ]
         split.rounds += 1
         added = [split.master.add(index, members) for index, (members, _) in enumerate(found)]
         base = math.fsum((split.patterns.cost + weights.T @ split.patterns.counted.T).min(axis=1))
