@@ -2,9 +2,10 @@
 
 Layers of up to 40 units of pairs of trained networks (digits; MNIST as well with ``--mnist FILE.npz``) and synthetic
 ones, by both estimators, at PAM's published thresholds and at a tenth and a quarter of what all units tell; then
-LeNet-5's linear layers of 168 and 240 units. Every layer is regrouped by the greedy and solved by `decomposition` within
-``--seconds``. Lines go to ``regrouping.csv`` in ``--out`` as they come; another call goes on with what is missing. At the
-end the distribution of the greedy's loss is printed and drawn, ``regrouping.png``. About ten minutes on one core.
+LeNet-5's linear layers of 168 and 240 units. Every layer is regrouped by the greedy and solved by `decomposition`
+within ``--seconds``. Lines go to ``regrouping.csv`` in ``--out`` as they come; another call goes on with what is
+missing. At the end the distribution of the greedy's loss is printed and drawn, ``regrouping.png``. Without MNIST about
+ten minutes on one core.
 """
 
 import argparse
@@ -12,9 +13,9 @@ import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from regrouping.figure import draw
 from regrouping.layers import NETWORKS, Layer, synthetic_layer, trained_layers
 
@@ -23,6 +24,8 @@ from pam_opt_solvers import Grouping, api, solve
 from pam_opt_solvers.problems.budgets import JointBudget
 from pam_opt_solvers.problems.gaussian_information import GaussianInformation
 from pam_opt_solvers.problems.kernel_information import KernelInformation
+
+Row = dict[str, Any]
 
 ESTIMATORS = {"kde": KernelInformation, "gaussian": GaussianInformation.of_samples}
 PUBLISHED = {"conv2d": 0.2, "linear": 0.15}
@@ -35,7 +38,11 @@ LARGE = 40
 """Units above which a layer is reported by itself and only at the published thresholds."""
 
 SYNTHETIC = (20, 30, 40)
-FIELDS = "data network_layer seed units estimator threshold alpha_low alpha_high pam_value value bound status seconds".split()
+KEY = ("data", "network_layer", "seed", "units", "estimator", "threshold")
+FOUND = ("alpha_low", "alpha_high", "pam_value", "value", "bound", "status", "seconds")
+
+LEAST = 1 / 3
+"""Computed units to which a loss is related at least: one unit exclusive to one task costs twice that."""
 
 
 def problem_of(layer: Layer, estimator: str, part: float | None) -> Grouping:
@@ -77,50 +84,90 @@ def solved(layer: Layer, estimator: str, threshold: str, seconds: float) -> dict
     }
 
 
-def run(out: Path, mnist: Path | None, seeds: int, seconds: float) -> pd.DataFrame:
+def run(out: Path, mnist: Path | None, seeds: int, seconds: float) -> list[Row]:
     """Solve what is not in the file yet, line by line."""
     path = out / "regrouping.csv"
-    known = set()
-    if path.exists():
-        table = pd.read_csv(path)
-        known = set(table[FIELDS[:6]].itertuples(index=False, name=None))
+    known = {tuple(row[name] for name in KEY) for row in read(path)}
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if not known:
+        writer = csv.DictWriter(file, [*KEY, *FOUND])
+        if not path.stat().st_size:
             writer.writeheader()
         for data, seed, layer in layers(mnist, seeds):
-            units = layer.values.shape[1]
-            for estimator in ESTIMATORS:
-                for threshold in THRESHOLDS if units <= LARGE else ("published",):
-                    key = (data, layer.name, seed, units, estimator, threshold)
-                    if key in known or (units > LARGE and seed):
-                        continue
-                    row = dict(zip(FIELDS, key, strict=False)) | solved(layer, estimator, threshold, seconds)
+            for estimator, threshold in cells(layer, seed):
+                key = (data, layer.name, seed, layer.values.shape[1], estimator, threshold)
+                if key not in known:
+                    row: Row = dict(zip(KEY, key, strict=True)) | solved(layer, estimator, threshold, seconds)
                     writer.writerow(row)
                     file.flush()
                     print(", ".join(_short(value) for value in row.values()), flush=True)
-    return pd.read_csv(path)
+    return read(path)
 
 
-def summary(table: pd.DataFrame) -> str:
+def cells(layer: Layer, seed: int) -> list[tuple[str, str]]:
+    """Return the estimators and thresholds for a layer; large ones are looked at once, as published."""
+    large = layer.values.shape[1] > LARGE
+    if large and seed:
+        return []
+    return [
+        (estimator, threshold) for estimator in ESTIMATORS for threshold in (THRESHOLDS if not large else ["published"])
+    ]
+
+
+def read(path: Path) -> list[Row]:
+    """Read the lines of a file, with what the greedy computes above the best decision, and above the bound."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [_with_losses({name: _parsed(name, text) for name, text in row.items()}) for row in csv.DictReader(file)]
+
+
+def _parsed(name: str, text: str) -> Any:
+    if name in ("seed", "units"):
+        return int(text)
+    return float(text) if name in FOUND and name != "status" else text
+
+
+def _with_losses(row: Row) -> Row:
+    above = (row["pam_value"] - row["value"]) / max(row["value"], LEAST)
+    most = (row["pam_value"] - row["bound"]) / max(row["bound"], LEAST)
+    return row | {"loss": above, "loss_at_most": max(above, 0.0 if row["status"] == "OPTIMAL" else most)}
+
+
+def summary(rows: list[Row]) -> Iterator[str]:
     """Say how far the greedy is from the optimum, or from the bound."""
-    proved = table["status"] == "OPTIMAL"
-    lines = [f"{len(table)} layers of up to {table['units'].max()} units, {proved.sum()} proved optimal"]
-    for (estimator, threshold), rows in table.groupby(["estimator", "threshold"]):
-        loss = 100 * rows["loss"]
-        lines.append(
-            f"  {estimator:9} {threshold:12} greedy optimal on {100 * (rows['loss'] <= 1e-9).mean():3.0f} %, "
-            f"loss mean {loss.mean():4.2f} %, 90th percentile {loss.quantile(0.9):4.2f} %, most {loss.max():5.2f} %; "
-            f"proved {(rows['status'] == 'OPTIMAL').sum()} of {len(rows)}"
+    proved = sum(row["status"] == "OPTIMAL" for row in rows)
+    yield f"{len(rows)} cases of layers of up to {LARGE} units, {proved} proved optimal"
+    for kind in (("trained", False), ("synthetic", True)):
+        for estimator in ESTIMATORS:
+            for threshold in THRESHOLDS:
+                chosen = [
+                    row
+                    for row in rows
+                    if (row["estimator"], row["threshold"], row["data"] == "synthetic")
+                    == (estimator, threshold, kind[1])
+                ]
+                if chosen:
+                    yield f"  {kind[0]:9} {estimator:8} {threshold:11} " + _losses(chosen)
+
+
+def _losses(rows: list[Row]) -> str:
+    loss = 100 * np.array([row["loss"] for row in rows])
+    proved = sum(row["status"] == "OPTIMAL" for row in rows)
+    return (
+        f"proved {proved:2} of {len(rows):2}; greedy as good on {100 * (loss <= 1e-7).mean():3.0f} %, "
+        f"above the best found by mean {loss.mean():5.2f} %, median {np.median(loss):5.2f} %, most {loss.max():5.2f} %"
+    )
+
+
+def large(rows: list[Row]) -> Iterator[str]:
+    """Say the same of every large layer."""
+    yield "Large layers, published thresholds"
+    for row in rows:
+        yield (
+            f"  {row['data']} {row['network_layer']}, {row['units']} units, {row['estimator']}: "
+            f"greedy {row['pam_value']:.3f}, best {row['value']:.3f}, bound {row['bound']:.3f} ({row['status']}); "
+            f"greedy at most {100 * row['loss_at_most']:.2f} % above the optimum"
         )
-    return "\n".join(lines)
-
-
-def with_losses(table: pd.DataFrame) -> pd.DataFrame:
-    """Add what the greedy computes above the best decision, and at most above the optimum, as parts of each."""
-    scale = table["bound"].clip(lower=1 / 3)  # a layer of which everything may be dropped costs nothing
-    loss = (table["pam_value"] - table["value"]) / table["value"].clip(lower=1 / 3)
-    return table.assign(loss=loss, loss_at_most=np.maximum(loss, (table["pam_value"] - table["bound"]) / scale))
 
 
 def _short(value: object) -> str:
@@ -137,16 +184,11 @@ def main() -> None:
     options = parser.parse_args()
     api.IN_PROCESS_PART = math.inf  # starting a process for each layer would take longer than most layers
     options.out.mkdir(parents=True, exist_ok=True)
-    table = with_losses(run(options.out, options.mnist, options.seeds, options.seconds))
-    small = table[table["units"] <= LARGE]
-    text = [summary(small), "Large layers, published thresholds:"]
-    for row in table[table["units"] > LARGE].itertuples():
-        text.append(
-            f"  {row.data} {row.network_layer}, {row.units} units, {row.estimator}: greedy {row.pam_value:.3f}, "
-            f"best {row.value:.3f}, bound {row.bound:.3f}: greedy at most {100 * row.loss_at_most:.2f} % above the optimum"
-        )
-    print("\n".join(text))
-    (options.out / "regrouping.txt").write_text("\n".join(text) + "\n")
+    rows = run(options.out, options.mnist, options.seeds, options.seconds)
+    small = [row for row in rows if row["units"] <= LARGE]
+    text = "\n".join([*summary(small), *large([row for row in rows if row["units"] > LARGE])])
+    print(text)
+    (options.out / "regrouping.md").write_text(f"```\n{text}\n```\n")
     draw(small, options.out / "regrouping.png")
 
 

@@ -219,18 +219,24 @@ def test_steps_of_costs():
 # --- decomposition
 
 
-def tight(seed):
-    """Return a tiny grouping with joint budgets only, which little is within, and all groups permitted."""
-    problem = tiny(seed, joint=True)
-    joint = tuple(JointBudget(b.groups, b.function, 0.5 * b.limit, b.name) for b in problem.joint)
-    return Grouping(problem.groups, np.where(np.isinf(problem.cost), 7.0, problem.cost), None, joint)
+def coupled(seed):
+    """Return a grouping of random costs whose cheap groups are counted by one, two or three joint budgets."""
+    rng = np.random.default_rng(seed)
+    units, groups = int(rng.integers(3, 6)), subsets(2)
+    joint = []
+    for index in range(int(rng.integers(1, 4))):
+        function = information(rng, units, 2)
+        limit = rng.uniform(0.1, 0.7) * function.value(np.arange(units))
+        joint.append(JointBudget(np.append(rng.random(3) < 0.6, False), function, limit, f"joint {index}"))
+    cost = rng.integers(0, 4, (units, 4)).astype(float) if seed % 2 else rng.random((units, 4))
+    return Grouping(groups, cost + np.array([0.0, 1.0, 1.0, 3.0]), None, tuple(joint))
 
 
 def test_gaussian_groupings_against_all_decisions():
     """Random costs and groups; a third of them with linear budgets or forbidden groups, which cuts solve."""
     own = 0
     for seed in range(150):
-        problem = tight(seed) if seed % 3 else tiny(seed, joint=True)
+        problem = coupled(seed) if seed % 3 else tiny(seed, joint=True)
         best, solution = best_value(problem), solve(problem, "decomposition")
         own += "rounds of prices" in solution.run.note
         if best == math.inf:
@@ -239,7 +245,7 @@ def test_gaussian_groupings_against_all_decisions():
         assert solution.status in (Status.OPTIMAL, Status.ROUNDED)
         assert solution.value == pytest.approx(best, rel=1e-6, abs=1e-6 * problem.magnitude)
         assert solution.bound <= best + 1e-9 * abs(best)
-    assert own > 15
+    assert own > 60
 
 
 @pytest.mark.parametrize("make", MAKERS)
