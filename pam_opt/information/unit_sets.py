@@ -27,6 +27,7 @@ class UnitInformation(SetFunction):
 
     kind = "unit_information"
     rounding = 1e-6
+    monotone = False
 
     def __init__(self, estimator: Estimator, scan: str = "lazy") -> None:
         self._estimator, self._scan = estimator, scan

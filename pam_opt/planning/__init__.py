@@ -17,6 +17,7 @@ from pam_opt.measuring import Statistics
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pair_costs import COSTS
 from pam_opt.planning.controls import CONTROLS, LayersAndRecords
+from pam_opt.planning.exact_grouping import plan_exact_grouping
 from pam_opt.planning.frontier import frontier
 from pam_opt.planning.grouping import plan_grouping
 from pam_opt.planning.joint import plan_joint
@@ -50,7 +51,10 @@ PLANNERS: dict[str, Callable[[Request], LayersAndRecords]] = {
 }
 
 REGROUPERS: dict[str, Callable[[Request], LayersAndRecords]] = {"pam": plan_pam}
-"""Solver of ``grouping`` -> planner by information; they read responses and no statistics."""
+"""Solver of ``grouping`` -> planner by information, where that is not a solver of the optimisation problem."""
+
+NEED_NO_STATISTICS = frozenset({plan_exact_grouping, *REGROUPERS.values()})
+"""Planners that read responses only."""
 
 NEED_INFORMATION = frozenset({"paired-grouping"})
 """Problems that need `Information` whatever the solver."""
@@ -116,12 +120,13 @@ def plan(
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
         reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
         are computed, see `pam_opt.planning.grouping`. Not for ``network``, ``mtz`` and ``multi-within``
-    information : for ``grouping`` by ``pam`` and for ``paired-grouping``: how the information of units on tasks is
-        estimated, and how much of it is little
+    information : for ``grouping`` and ``paired-grouping``: how the information of units on tasks is estimated, and how
+        much of it is little; the groups of ``grouping`` then follow from that alone, by PAM's greedy rule
+        (``solver="pam"``) or by the least computed units
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
-    time_limit : seconds for each problem handed to a solver; for ``multi`` 60 where none is given,
-        in layers of more than 32 units
+    time_limit : seconds for each problem handed to a solver; 60 where none is given for ``grouping`` by `information`,
+        and for ``multi`` in layers of more than 32 units
 
     Raises
     ------
@@ -151,7 +156,7 @@ def plan(
         statistics,
         within=problem in NEED_WITHIN,
         information=information,
-        measured=planner not in REGROUPERS.values(),
+        measured=planner not in NEED_NO_STATISTICS,
     )
     request = replace(
         given,
@@ -174,7 +179,7 @@ def plan(
 
 def _planner(problem: str, solver: str, information: Information | None) -> Callable[[Request], LayersAndRecords]:
     """Return what plans the problem; with information, its solver does."""
-    regroups = problem == "grouping" and solver in REGROUPERS
+    regroups = problem == "grouping" and (solver in REGROUPERS or information is not None)
     needed = regroups or problem in NEED_INFORMATION
     if needed and information is None:
         raise PlanError(
@@ -183,10 +188,10 @@ def _planner(problem: str, solver: str, information: Information | None) -> Call
         )
     if information is not None and not needed:
         raise PlanError(
-            f"information= is for problem='grouping' and solvers {sorted(REGROUPERS)}, not for problem={problem!r} and "
-            f"solver={solver!r}; leave it out or change these"
+            f"information= is for problem='grouping' and {sorted(NEED_INFORMATION)}, not for problem={problem!r}; "
+            "leave it out or change that"
         )
-    return REGROUPERS[solver] if regroups else PLANNERS[problem]
+    return REGROUPERS.get(solver, plan_exact_grouping) if regroups else PLANNERS[problem]
 
 
 def _network_is_default(

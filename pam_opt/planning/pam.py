@@ -11,7 +11,7 @@ the calibration data.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pam_opt.errors import PlanError
@@ -38,6 +38,20 @@ def plan_pam(request: Request) -> LayersAndRecords:
     PlanError : options that do not apply; a layer that would keep no unit, or none for a task; groups with
         nothing to read; thresholds for unknown layers
     """
+    return regroup_layers(request, _regroup)
+
+
+Regroup = Callable[[Request, Information, Responses, Collected], tuple[list[Group], dict[str, Any]]]
+"""Decides the group of every unit of one layer, and writes down what ran."""
+
+
+def regroup_layers(request: Request, regroup: Regroup) -> LayersAndRecords:
+    """Regroup the layers that are asked for one by one; units of the others serve all tasks.
+
+    Raises
+    ------
+    PlanError : see `plan_pam`
+    """
     options, collected = informed(request)
     regrouped = options.regrouped([layer.name for layer in collected.layers])
     layers: list[LayerPlan] = []
@@ -45,7 +59,7 @@ def plan_pam(request: Request) -> LayersAndRecords:
     for index, responses in enumerate(collected.layers):
         groups = [request.everything] * len(responses.owner)
         if responses.name in regrouped:
-            groups, record = _regroup(request, options, responses, collected)
+            groups, record = regroup(request, options, responses, collected)
             records.append(record)
         refuse_unreadable(responses.name, groups, request.tasks, layers[-1].groups if layers else None)
         layers.append(LayerPlan.of_groups(responses.name, groups, request.units(index)))
@@ -126,6 +140,12 @@ def _regroup(
 def _notes(sets: Mapping[str, GreedySet], units: int, collected: Collected) -> list[str]:
     """Say what a reader of the record should know."""
     notes = [f"no unit meets the threshold of task {task!r}" for task, found in sets.items() if not found.units]
+    return [*notes, *sample_notes(units, collected)]
+
+
+def sample_notes(units: int, collected: Collected) -> list[str]:
+    """Say what estimates from these samples are worth."""
+    notes = []
     if collected.samples < units:
         most = ", ".join(f"{task} {labels.entropy:.3g}" for task, labels in collected.labels.items())
         notes.append(

@@ -151,6 +151,13 @@ METHODS: dict[str, Method] = {
         informed=True,
         takes_width=False,
     ),
+    "pam-exact": Method(
+        "least computed units under PAM's conditions, nothing merged; proved or with a bound",
+        "grouping",
+        weights="side_by_side",
+        informed=True,
+        takes_width=False,
+    ),
     "mtz": Method(
         "MTZ: all units shared, greedy pairs of least functional difference, closed-form weights; no training between "
         "layers, for the study trains afterwards",

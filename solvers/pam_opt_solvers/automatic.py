@@ -54,8 +54,10 @@ EXACT_CHOICES = 2000
 
 
 def _grouping(problem: Grouping) -> Choice:
+    if Feature.SET_FUNCTION in problem.features and len(problem.linear):
+        return "cuts", "bounds joint budgets beside linear ones"
     if Feature.SET_FUNCTION in problem.features:
-        return "cuts", "the one method that bounds joint budgets"
+        return "decomposition", "proves joint budgets of far more units than cuts"
     if problem.cost.size <= EXACT_CHOICES:
         return "math_opt", "exact and fast at this size"
     return "lagrangian", "close to the optimum and its bound in seconds at this size"

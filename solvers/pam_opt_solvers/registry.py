@@ -50,6 +50,7 @@ METHODS: dict[str, dict[str, str]] = {
     },
     "grouping": {
         "lagrangian": "pam_opt_solvers.grouping.lagrangian:Lagrangian",
+        "decomposition": "pam_opt_solvers.grouping.decomposition:Decomposition",
         "cuts": "pam_opt_solvers.grouping.cuts:Cuts",
         "ratio": "pam_opt_solvers.grouping.ratio:Ratio",
         "greedy": "pam_opt_solvers.grouping.greedy:Greedy",

@@ -1,13 +1,15 @@
 """Set functions of joint budgets: how much a set of units says together, e.g. about a task's label.
 
-A new one is a class here (or elsewhere) and one entry in ``SET_FUNCTIONS``. It must be monotone: a larger set
-never has a smaller value, and the empty set has 0. Everything but ``value`` and the two methods of storage has a
-default that calls ``value``; override it where all units at once are cheaper.
+A new one is a class here (or elsewhere) and one entry in ``SET_FUNCTIONS``. The empty set has 0, and a larger set
+never has a smaller value, or the class says ``monotone = False`` and that it is meant to. Of a budget on such a
+function, solvers prove that no decision is better whose sets keep it *in every part*, which is the same thing for a
+monotone one. Everything but ``value`` and the two methods of storage has a default that calls ``value``; override it
+where all units at once are cheaper.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +60,12 @@ class SetFunction(ABC):
     ----------
     kind : its name in ``SET_FUNCTIONS`` and in files
     rounding : by how much a value may be off
+    monotone : whether it is certain that values never fall when units are added
     """
 
     kind: ClassVar[str]
     rounding: ClassVar[float] = 0.0
+    monotone: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -73,7 +77,7 @@ class SetFunction(ABC):
         """Return f of a set, given as (s,) distinct unit indices."""
 
     @abstractmethod
-    def arrays(self) -> dict[str, NDArray[np.float64]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what it is made of, by name, for storage; the names are those of its parameters."""
 
     def added(self, members: Indices) -> Floats:
@@ -86,6 +90,17 @@ class SetFunction(ABC):
     def removed(self, members: Indices) -> Floats:
         """Return (s,) the value with each member left out."""
         return np.array([self.value(np.delete(members, place)) for place in range(len(members))])
+
+    def pairs(self, members: Indices, candidates: Indices) -> Floats:
+        """Return (c, c) the value with each two of (c,) candidates added; on the diagonal with each one alone."""
+        values = np.empty((len(candidates), len(candidates)))
+        for place, unit in enumerate(candidates):
+            values[place] = values[:, place] = self.added(np.append(members, unit))[candidates]
+        return values
+
+    def idle(self) -> NDArray[np.bool_]:
+        """Return (n,) the units that certainly add nothing to any set."""
+        return np.zeros(self.size, bool)
 
     def grow(self) -> Growth:
         """Return an empty set to be grown unit by unit."""
@@ -115,6 +130,7 @@ class SetFunction(ABC):
 
 
 SET_FUNCTIONS: dict[str, str] = {
-    "gaussian_information": "pam_opt_solvers.problems.gaussian_information:GaussianInformation"
+    "gaussian_information": "pam_opt_solvers.problems.gaussian_information:GaussianInformation",
+    "kernel_information": "pam_opt_solvers.problems.kernel_information:KernelInformation",
 }
 """``module:Class`` of every set function that files may name."""
