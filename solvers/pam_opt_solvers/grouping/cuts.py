@@ -74,13 +74,13 @@ class Cuts(Solver[Solver[Any]]):
         search = Search(problem, limit)
         relaxation = Relaxation(problem)
         complete(relaxation.whole, problem.least_use(), search)
-        reason = _cheap_rounds(relaxation, search) or _exact_rounds(relaxation, search, model, options)
+        reason = cheap_rounds(relaxation, search) or _exact_rounds(relaxation, search, model, options)
         note = "; ".join(text for text in (reason, relaxation.note) if text)
         return search.outcome(note, finished=bool(reason), error=relaxation.error)
 
 
-def _cheap_rounds(relaxation: Relaxation, search: Search) -> str:
-    """Raise the bound by prices and cut off the fractional choices they make; return why the search is over, if so."""
+def cheap_rounds(relaxation: Relaxation, search: Search) -> str:
+    """Raise the bound by prices and cut off the fractional choices they make; say so if that leaves no decision."""
     until = search.started + CHEAP_PART * (search.deadline - search.started)
     heights: list[float] = []
     for _ in range(CHEAP_ROUNDS if relaxation.problem.joint else 0):

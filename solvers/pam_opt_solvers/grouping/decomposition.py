@@ -16,18 +16,20 @@ Budgets on functions that are not certainly monotone are proved for sets that ke
 """
 
 import math
+import time
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pam_opt_solvers.grouping.cuts import Cuts
+from pam_opt_solvers.grouping.cuts import Cuts, cheap_rounds
 from pam_opt_solvers.grouping.greedy import Greedy
 from pam_opt_solvers.grouping.joining import join
 from pam_opt_solvers.grouping.joint_repair import complete
 from pam_opt_solvers.grouping.normal import Normal
 from pam_opt_solvers.grouping.patterns import Patterns
+from pam_opt_solvers.grouping.relaxation import Relaxation
 from pam_opt_solvers.grouping.set_master import SetMaster
 from pam_opt_solvers.grouping.set_search import SetSearch, TooMany
 from pam_opt_solvers.options import Options
@@ -44,6 +46,15 @@ MOST_BUDGETS = 6
 
 MOST_SETS = 50_000
 """Sets of one budget that are listed and joined; more take longer than they are worth."""
+
+LISTED = 3000
+"""Sets of one budget that are listed before anything else, if there are no more."""
+
+LISTED_PART = 0.3
+"""Part of the time for that, at most."""
+
+SUPPORT_PART = 0.3
+"""Part of the time left for linear rows, at most."""
 
 STARTS = 16
 """Sets that are grown for every budget before the first prices."""
@@ -82,6 +93,7 @@ class Decomposition(Solver[Patterns | None]):
         search = Search(problem, limit)
         split = _Split.of(model)
         _start(split, search, options)
+        _raise_by_supports(split, search)
         proved = search.closed or _generate(split, search) or _finish(split, search)
         return search.outcome(split.note(proved), finished=proved, error=split.rounding if proved else 0.0)
 
@@ -138,7 +150,9 @@ def _start(split: _Split, search: Search, options: Options) -> None:
         search.offer(found.decision)
     for decision in starts:
         complete(split.normal, decision, search)
+    until = search.started + LISTED_PART * (search.deadline - search.started)
     for index, part in enumerate(split.searches):
+        part.list_all(LISTED, until)
         split.master.add(index, part.idle)
         if search.decision is not None:
             members = part.idle.copy()
@@ -151,11 +165,26 @@ def _start(split: _Split, search: Search, options: Options) -> None:
     _join_pools(split, search)
 
 
+def _raise_by_supports(split: _Split, search: Search) -> None:
+    """Raise the bound by linear rows, which needs no search of sets, where the functions have any and sets are many."""
+    nothing, units = np.zeros(0, np.int64), len(split.patterns.cost)
+    listed = all(part.listed is not None for part in split.searches)
+    if listed or not any(part.budget.function.supports(nothing, np.zeros(units)) for part in split.searches):
+        return
+    rows = Search(
+        split.patterns.problem, SUPPORT_PART * search.seconds_left if math.isfinite(search.deadline) else None
+    )
+    cheap_rounds(Relaxation(split.patterns.problem), rows)
+    search.raise_bound(min(rows.bound, search.value))
+    if rows.decision is not None:
+        search.offer(rows.decision)
+
+
 def _generate(split: _Split, search: Search) -> bool:
     """Generate sets until the prices are best; return whether the bound then proves the best decision."""
     while not search.out_of_time:
         value, weights = split.master.prices()
-        found = [part.heaviest(price, search.deadline) for part, price in zip(split.searches, weights, strict=True)]
+        found = _price(split, weights, search)
         split.rounds += 1
         added = [split.master.add(index, members) for index, (members, _) in enumerate(found)]
         base = math.fsum((split.patterns.cost + weights.T @ split.patterns.counted.T).min(axis=1))
@@ -170,6 +199,16 @@ def _generate(split: _Split, search: Search) -> bool:
         if not any(added) or value - split.bound <= 4 * split.rounding:
             break
     return False
+
+
+def _price(split: _Split, weights: Floats, search: Search) -> list[tuple[NDArray[np.bool_], float]]:
+    """Search the heaviest set of every budget; each may take as much of the time as those after it."""
+    found = []
+    families = split.master.families()
+    for index, part in enumerate(split.searches):
+        left = search.seconds_left / (len(families) - index)
+        found.append(part.heaviest(weights[index], families[index], time.perf_counter() + left))
+    return found
 
 
 def _join_pools(split: _Split, search: Search) -> None:

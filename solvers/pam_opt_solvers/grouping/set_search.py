@@ -45,15 +45,37 @@ class SetSearch:
         alone = budget.function.added(np.zeros(0, np.int64))
         self.units = np.flatnonzero(useful & ~self.idle & (alone <= budget.allowed))
         self.nodes = 0
+        self.listed: Flags | None = None
         self._known: dict[bytes, tuple[Indices, Flags]] = {}
 
-    def heaviest(self, weights: Floats, deadline: float) -> tuple[Flags, float]:
-        """Return a set (n,) bool of most weight, and a bound: its weight unless the deadline came first."""
-        walk = _Walk(self, weights, 0.0, math.inf, deadline, best_only=True)
+    def list_all(self, most: int, deadline: float) -> None:
+        """List all sets that no unit can be added to, if they are few; searches then look them up."""
+        nothing = np.zeros(self.budget.function.size)
+        try:
+            self.listed = self.at_least(nothing, 0.0, most, deadline)
+        except TooMany:
+            return
+
+    def heaviest(self, weights: Floats, known: Flags, deadline: float) -> tuple[Flags, float]:
+        """Return a set (n,) bool of most weight, and a bound: its weight unless the deadline came first.
+
+        Parameters
+        ----------
+        weights : (n,) at least 0
+        known : (M, n) bool, at least one set within the budget
+        """
+        if self.listed is not None:
+            known = np.concatenate([known, self.listed])
+        start = known[int((known @ weights).argmax())]
+        weight = math.fsum(weights[start])
+        if self.listed is not None:
+            return start, weight
+        base = math.fsum(weights[self.idle])
+        walk = _Walk(self, weights, weight - base, math.inf, deadline, best_only=True)
         finished = walk.run(self.units[weights[self.units] > 0])
-        members = self._whole(walk.found[-1] if walk.found else [])
+        members = self._whole(walk.found[-1]) if walk.found else start
         weight = math.fsum(weights[members])
-        return members, weight if finished else max(weight, walk.bound + math.fsum(weights[self.idle]))
+        return members, weight if finished else max(weight, walk.bound + base)
 
     def at_least(self, weights: Floats, least: float, most: int, deadline: float) -> Flags:
         """Return (M, n) bool: sets of at least this weight, among them all that no unit can be added to.
@@ -62,6 +84,8 @@ class SetSearch:
         ------
         TooMany : more than ``most``, or the deadline came first
         """
+        if self.listed is not None:
+            return self.listed[self.listed @ weights >= least]
         walk = _Walk(self, weights, least - math.fsum(weights[self.idle]), most, deadline, best_only=False)
         if not walk.run(self.units):
             raise TooMany
@@ -84,6 +108,10 @@ class SetSearch:
         whole = self.idle.copy()
         whole[members] = True
         return whole
+
+    def fits(self, members: list[int]) -> bool:
+        """Whether a set keeps the budget."""
+        return self.budget.function.value(np.array(members, np.int64)) <= self.budget.allowed
 
     def exclusions(self, members: list[int], candidates: Indices) -> Flags:
         """Return (c, c) bool: which two candidates break the budget together with the members."""
@@ -132,6 +160,9 @@ class _Walk:
                 self.bound = math.fsum(self.weights[candidates])
             raise TooMany
         excluded = self.search.exclusions(members, candidates)
+        if not excluded.any() and self.search.fits([*members, *candidates.tolist()]):
+            self._keep([*members, *candidates.tolist()], weight + math.fsum(self.weights[candidates]))
+            return
         order, bounds = _colour(excluded, self.weights[candidates])
         for place in range(len(order) - 1, -1, -1):
             reach = weight + bounds[place]
@@ -145,10 +176,10 @@ class _Walk:
             self._visit([*members, unit], candidates[left], weight + self.weights[unit])
 
     def _keep(self, members: list[int], weight: float) -> None:
-        if weight < self.least or len(self.found) >= self.most:
-            if weight >= self.least:
-                raise TooMany
+        if weight < self.least or (self.best_only and weight == self.least):
             return
+        if len(self.found) >= self.most:
+            raise TooMany
         self.found.append(members)
         if self.best_only:
             self.least = weight
