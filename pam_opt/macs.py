@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pam_opt.errors import UnsupportedModel
-from pam_opt.network import GroupLayer, MultitaskNetwork, run_prelude
+from pam_opt.network import GroupLayer, MultitaskNetwork, require_multitask, run_prelude
 from pam_opt.structure import Structure
 from pam_opt.tasks import CombinationWeights, Group, check_known, combination_key, combinations, distribution
 
@@ -51,9 +51,10 @@ def costs(
 
     Raises
     ------
-    UnsupportedModel : an input shape that is missing or does not fit the network
+    UnsupportedModel : no `MultitaskNetwork`; an input shape that is missing or does not fit the network
     TaskError : unknown task names in `combinations`
     """
+    require_multitask(network, "costs")
     structure = network.structure
     positions = output_positions(structure, input_shape)
     probabilities = distribution(structure.tasks, combinations)

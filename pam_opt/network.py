@@ -176,6 +176,20 @@ def _check(structure: Structure) -> None:
         raise PlanError(f"the last layer must hold one head for each of the tasks {sorted(structure.tasks)}")
 
 
+def require_multitask(network: object, what: str) -> None:
+    """Refuse what only looks like a multitask network: its units may be computed otherwise than on the lattice.
+
+    Raises
+    ------
+    UnsupportedModel : any other type
+    """
+    if not isinstance(network, MultitaskNetwork):
+        raise UnsupportedModel(
+            f"{what} takes a MultitaskNetwork, not {type(network).__name__}; pam_opt.single converts a parent, and a "
+            "WeightSharingNetwork has methods macs and save of its own"
+        )
+
+
 def run_prelude(structure: Structure, prelude: nn.Module, x: Tensor) -> Tensor:
     """Run what stands in front of the first layer, and check that the layer can read what comes out.
 

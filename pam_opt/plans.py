@@ -107,8 +107,10 @@ class LayerPlan:
 
         Raises
         ------
-        PlanError : see `build`
+        PlanError : other numbers of groups than of units, and see `build`
         """
+        if len(groups) != sum(units):
+            raise PlanError(f"layer {name!r}: {len(groups)} groups for {sum(units)} units; give one for each")
         kept = np.array([bool(group) for group in groups])
         places = np.split(np.where(kept, np.cumsum(kept) - 1, -1), np.cumsum(units)[:-1])
         return cls.build(name, places, [(column >= 0).astype(float) for column in places], [g for g in groups if g])

@@ -12,7 +12,7 @@ from torch import Tensor
 from pam_opt.atomic import write_atomic
 from pam_opt.errors import PamOptError, StorageError
 from pam_opt.macs import output_positions
-from pam_opt.network import MultitaskNetwork
+from pam_opt.network import MultitaskNetwork, require_multitask
 from pam_opt.structure import Structure
 
 SCHEMA = 1
@@ -25,7 +25,9 @@ def save(network: MultitaskNetwork, path: str | Path) -> None:
     Raises
     ------
     StorageError : the file cannot be written
+    UnsupportedModel : no `MultitaskNetwork`
     """
+    require_multitask(network, "save")
     header = {_KEY: json.dumps({"schema": SCHEMA, "structure": network.structure.to_json()})}
     save_tensors(network.state_dict(), Path(path), header)
 

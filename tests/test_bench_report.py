@@ -16,7 +16,7 @@ from pam_opt.report.bench import write_report
 from pam_opt.report.bench.board import make_boards, mean_seconds, profile
 from pam_opt.report.bench.conclusion import choose, conclusion, percent, variants
 from pam_opt.report.bench.figures import FIGURES
-from pam_opt.report.bench.style import looks
+from pam_opt.report.style import looks
 
 
 def record(label, value=10.0, seconds=1.0, size=8, severity=0.5, **more) -> Record:

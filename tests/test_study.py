@@ -104,6 +104,14 @@ def test_methods_of_joint_layers_and_groups(tmp_path):
         assert record["value"] >= record["bound"]
 
 
+def test_mtz_shares_everything_greedily(tmp_path):
+    run_study(config(methods=["mtz"], fine_tune={"epochs": [0]}, prune=None), tmp_path / "out")
+    plan = pam.Plan.load(tmp_path / "out" / "plans" / "mtz.json")
+    assert all(set(layer.widths) == {frozenset(plan.tasks)} for layer in plan.layers)
+    assert {record["solver"] for record in plan.records} == {"greedy"}
+    assert methods_of(tmp_path / "out")["mtz"]["solver"]["bound"] is None
+
+
 THREE = [
     {"name": "low", "classes": [0, 1, 2, 3, 4]},
     {"name": "even", "mapping": {digit: digit % 2 for digit in range(10)}},

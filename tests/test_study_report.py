@@ -11,11 +11,11 @@ from bad_input_cases import strict_json, study
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pam_opt.report import findings, summary, write_figures
-from pam_opt.report.cells import Setting, accuracies, setting, settings, width_text
+from pam_opt.report.cells import Setting, Training, accuracies, setting, settings, width_text
 from pam_opt.report.comparisons import comparisons, heuristic_losses
 from pam_opt.report.intervals import Interval, interval
 from pam_opt.report.line_labels import spread_apart
-from pam_opt.report.table import rich_table
+from pam_opt.report.terminal import rich_tables
 from pam_opt.report.width_figure import accuracy_against_width
 from pam_opt.report.width_tables import comparisons_table, losses_table, widths_table
 from pam_opt.study.config import parse_config
@@ -114,14 +114,14 @@ def test_places_move_apart_and_no_more_than_needed():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("optimal", Setting("optimal", None, 2.0)),
-        ("optimal-keep, width 0.375", Setting("optimal-keep", 0.375, 2.0)),
-        ("select, width all, 0 epochs", Setting("select", None, 0.0)),
-        ("select, width 1.0, 0.5 epochs", Setting("select", 1.0, 0.5)),
+        ("optimal", Setting("optimal", None, Training(2.0))),
+        ("optimal-keep, width 0.375", Setting("optimal-keep", 0.375, Training(2.0))),
+        ("select, width all, 0 epochs", Setting("select", None, Training(0.0))),
+        ("select, width 1.0, 0.5 epochs", Setting("select", 1.0, Training(0.5))),
     ],
 )
 def test_names_say_the_setting(name, expected):
-    assert setting(name, 2.0) == expected
+    assert setting(name, Training(2.0)) == expected
 
 
 def test_widths_are_short_fractions():
@@ -147,7 +147,7 @@ def test_accuracy_is_the_mean_of_the_tasks_of_the_network_that_runs_all():
 def test_differences_are_paired():
     """What a seed does to all methods leaves no trace."""
     made = comparisons(results(lambda m, w, e, seed: 0.1 * seed + (0.02 if m == "representatives" else 0.0)))
-    (found,) = [c for c in made if c.second == "representatives-greedy" and c.epochs == 0]
+    (found,) = [c for c in made if c.second == "representatives-greedy" and c.training.epochs == 0]
     assert found.differences[0.5].mean == pytest.approx(2.0)
     assert found.differences[0.5].half == pytest.approx(0.0, abs=1e-9)
     assert found.overall.mean == pytest.approx(2.0)
@@ -294,7 +294,7 @@ def test_one_width_has_no_such_figure(tmp_path):
 
 
 def test_a_terminal_that_cannot_write_plus_minus_gets_another_sign():
-    table = rich_table(results(lambda m, w, e, seed: 0.1 * seed), "title", ascii_only=True)
+    (table,) = rich_tables(results(lambda m, w, e, seed: 0.1 * seed), "title", ascii_only=True)
     cells = [cell for column in table.columns for cell in column.cells]
     assert any("+/-" in str(cell) for cell in cells)
     assert not any("±" in str(cell) for cell in cells)

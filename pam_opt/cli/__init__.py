@@ -9,6 +9,7 @@ from pam_opt.cli.console import ERRORS, spell_out
 from pam_opt.cli.costs import costs_command
 from pam_opt.cli.demo import demo_command
 from pam_opt.cli.instances import instances_app
+from pam_opt.cli.report import report_command
 from pam_opt.cli.run import run_command
 from pam_opt.cli.solve import solve_command
 from pam_opt.cli.solvers import solvers_command
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo_command)
 app.command("run")(run_command)
+app.command("report")(report_command)
 app.command("costs")(costs_command)
 app.command("solve")(solve_command)
 app.command("solvers")(solvers_command)

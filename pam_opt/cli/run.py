@@ -7,7 +7,8 @@ import typer
 
 from pam_opt.cli.console import ERRORS, OUTPUT
 from pam_opt.cli.progress import BarProgress
-from pam_opt.report import OUTSIDE, findings, not_applicable, outside, read_results, rich_table, write_summary
+from pam_opt.cli.summary import write_and_print
+from pam_opt.report import read_results
 from pam_opt.study.config import StudyConfig, parse_config, read_config
 from pam_opt.study.runner import run_study
 
@@ -36,24 +37,6 @@ def run_and_report(study: StudyConfig, out: Path, resume: bool) -> None:
         text = f"Interrupted. What is finished lies in {out}; the same command with --resume goes on."
         ERRORS.print(text, markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
-    results = [read_results(path) for path in paths]
-    written = write_summary(results, out)
-    OUTPUT.print()
-    OUTPUT.print(rich_table(results, _title(study), ascii_only=OUTPUT.options.ascii_only))
-    if outside(results):
-        OUTPUT.print(OUTSIDE)
-    for line in not_applicable(results):
-        OUTPUT.print(line, markup=False, soft_wrap=True, highlight=False)
-    OUTPUT.print(findings(results), soft_wrap=True, highlight=False)
+    written = write_and_print([read_results(path) for path in paths], out)
     text = f"\nWritten: {', '.join(str(path) for path in [*paths, *written])}"
     OUTPUT.print(text, markup=False, soft_wrap=True, highlight=False)
-
-
-def _title(study: StudyConfig) -> str:
-    prune, limit, count = study.prune, "", len(study.seeds)
-    if prune is not None and prune.max_drop is not None:
-        limit = f", pruned to a drop of at most {100 * prune.max_drop:g} points"
-    elif prune is not None:
-        limit = f", pruned to {prune.target_macs:,.0f} MACs"
-    seeds = f"{count} seeds, mean ± standard deviation" if count > 1 else f"seed {min(study.seeds)}"
-    return f"{study.name}: accuracy on the test split{limit} ({seeds})"

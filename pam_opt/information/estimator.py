@@ -120,6 +120,11 @@ class Estimator(ABC):
         """Return an empty set to be grown."""
 
 
+def with_positions(values: torch.Tensor) -> torch.Tensor:
+    """Return activations as (B, N, P)."""
+    return values if values.ndim == 3 else values[..., None]
+
+
 def _check(values: torch.Tensor, noise: float) -> None:
     if values.ndim not in (2, 3) or not values.is_floating_point() or not len(values):
         raise DataError(

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 
 from pam_opt.errors import PlanError
-from pam_opt.information.estimator import Estimator, Growth
+from pam_opt.information.estimator import Estimator, Growth, with_positions
 from pam_opt.information.variables import label_variables
 
 LARGEST_RATIO = 1e7
@@ -39,7 +39,7 @@ class GaussianInformation(Estimator):
 
     def __init__(self, values: torch.Tensor, labels: torch.Tensor, noise: float = 0.1) -> None:
         super().__init__(values, labels, noise)
-        flat = values.reshape(self.samples, self.units, -1).double()
+        flat = with_positions(values).double()
         if flat.shape[-1] != 1:
             raise PlanError(
                 f"activations have {flat.shape[-1]} positions a unit and the estimator 'gaussian' takes one; "
@@ -93,7 +93,7 @@ class _GaussianGrowth(Growth):
         self._residual = 1.0 + torch.einsum("bn,gbn->gn", values, forms @ values)
 
     def _values(self, candidates: torch.Tensor) -> torch.Tensor:
-        return (self.value + self._factors @ self._residual.log()[:, candidates]).clamp_(min=0.0)
+        return (self.value + self._factors @ self._residual.index_select(1, candidates).log()).clamp_(min=0.0)
 
     def _put(self, unit: int) -> None:
         self.value = max(0.0, self.value + float(self._factors @ self._residual[:, unit].log()))
@@ -126,9 +126,12 @@ class _CholeskyGrowth(_GaussianGrowth):
 class _SampleGrowth(_GaussianGrowth):
     """Keeps the forms (G, B, B) given the set: O(B) per candidate, however many units are in the set."""
 
+    def __init__(self, values: torch.Tensor, forms: torch.Tensor, factors: torch.Tensor) -> None:
+        super().__init__(values, forms.clone(), factors)
+
     def _column(self, unit: int) -> torch.Tensor:
         direction = self._forms @ self._units[:, unit] / self._residual[:, unit, None].sqrt()
-        self._forms = self._forms - direction[:, :, None] * direction[:, None]
+        self._forms.baddbmm_(direction[:, :, None], direction[:, None], alpha=-1)
         return direction @ self._units
 
 

@@ -22,7 +22,8 @@ class KernelInformation(KernelEstimator):
 
     The estimate is at most the entropy of the label, and reaches it as soon as all samples are far apart compared with
     sqrt(v), informative or not: with few samples it ranks small sets and says little about large ones. It is a
-    difference of bounds, so it is neither a bound itself nor exactly monotone in the set.
+    difference of bounds, so it is neither a bound itself nor exactly monotone in the set: units that fire on a few
+    samples can lower it by 1e-3 nats. Of signals far below the noise it sees twice the true information.
 
     Examples
     --------

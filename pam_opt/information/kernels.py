@@ -8,14 +8,14 @@ from typing import ClassVar, Self
 
 import torch
 
-from pam_opt.information.estimator import Estimator, Growth
+from pam_opt.information.estimator import Estimator, Growth, with_positions
 from pam_opt.information.ratios import LogRatios
 from pam_opt.information.variables import label_variables
 
 CACHE_BYTES = 2**30
 """Memory for the kernels of all units; where they do not fit, they are computed anew at every use."""
 
-CHUNK_BYTES = 2**22
+CHUNK_BYTES = 2**21
 """Memory for the kernels that are worked on at a time."""
 
 NEGLIGIBLE = 1e-18
@@ -33,7 +33,7 @@ class KernelEstimator(Estimator):
         self, values: torch.Tensor, labels: torch.Tensor, noise: float = 0.1, cache_bytes: int = CACHE_BYTES
     ) -> None:
         super().__init__(values, labels, noise)
-        features = self._features(values.reshape(self.samples, self.units, -1)).transpose(0, 1)
+        features = self._features(with_positions(values)).transpose(0, 1)
         constant = (features == features[:, :1]).flatten(1).all(dim=1)
         features = features.masked_fill(constant[:, None, None], 0.0)
         distinct, self.distinct = torch.unique(features, dim=0, return_inverse=True)
@@ -85,7 +85,7 @@ class UnitKernels:
     def single(self, units: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield a slice of the units and their kernels (n, B, B) float32."""
         for part in self._slices(len(units), CHUNK_BYTES):
-            yield part, self._cache[units[part]] if self._fits else self._compute(units[part])
+            yield part, self._cache.index_select(0, units[part]) if self._fits else self._compute(units[part])
 
     def precise(self, units: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """Yield a slice of the units and logarithms of their kernels (n, B, B) float64."""
@@ -112,7 +112,7 @@ class UnitKernels:
 class KernelGrowth(Growth):
     """The kernel of the present set, float64, times each candidate's."""
 
-    tolerance: ClassVar[float] = 1e-5
+    tolerance: ClassVar[float] = 5e-6
 
     def __init__(self, estimator: KernelEstimator) -> None:
         super().__init__(estimator.units, estimator.distinct.device)

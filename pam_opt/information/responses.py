@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pam_opt.data import checked
-from pam_opt.errors import UnsupportedModel
+from pam_opt.errors import DataError, UnsupportedModel
 from pam_opt.information.labels import Labels, labels_of
 from pam_opt.network import MultitaskNetwork
 from pam_opt.structure import Layer
@@ -115,8 +115,16 @@ def collect(
     layers = tuple(
         _responses(parents, index, torch.cat(values)) for index, values in enumerate(zip(*kept, strict=True))
     )
-    columns = {task.name: labels_of(task, torch.cat(targets[task.name]), labels) for task in tasks}
+    columns = {task.name: labels_of(task, _joined(task.name, targets[task.name]), labels) for task in tasks}
     return Collected(layers, columns, shape, time.perf_counter() - started)
+
+
+def _joined(task: str, parts: Sequence[Tensor]) -> Tensor:
+    """Put the targets of all batches into one tensor."""
+    shapes = sorted({tuple(part.shape[1:]) for part in parts})
+    if len(shapes) > 1:
+        raise DataError(f"task {task!r}: its targets have shapes {shapes} behind the samples; give one shape")
+    return torch.cat(list(parts))
 
 
 def _pooled(parents: Mapping[str, MultitaskNetwork], x: Tensor, pooling: str) -> list[Tensor]:

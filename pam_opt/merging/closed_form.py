@@ -12,6 +12,7 @@ References
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -74,6 +75,8 @@ def closed_form(mix: Mix, weights: Sequence[Tensor], moments: Sequence[Tensor]) 
     for members in np.unique(counts, axis=0):
         rows = np.flatnonzero((counts == members).all(axis=1))
         present = np.flatnonzero(members).tolist()
+        if not present:
+            continue
         if members.sum() == 1:  # its own weights, to the last digit
             merged[rows] = sums[present[0]][rows]
             continue
@@ -81,6 +84,44 @@ def closed_form(mix: Mix, weights: Sequence[Tensor], moments: Sequence[Tensor]) 
         total = sum((int(members[k]) * moments[k] for k in present), torch.zeros(()))
         merged[rows] = _solve(total, right.T).T
     return merged
+
+
+def merged_rows(
+    structure: Structure,
+    index: int,
+    plan: LayerPlan,
+    group: Group,
+    tasks: Group,
+    weights: Mapping[str, Tensor],
+    moments: Mapping[str, Tensor],
+) -> Tensor:
+    """Return the closed-form weights of one group's units for some of its tasks, on the inputs that these all read.
+
+    Parameters
+    ----------
+    structure : layers, and widths of the layer before
+    plan : of the layer
+    tasks : those whose units take part; for units on the lattice the whole group
+    weights : task -> (units, values + 1) on all inputs of the layer and the constant, see `weight_rows`
+    moments : task -> (values + 1, values + 1), see `pam_opt.merging.moments.TaskData`
+
+    Returns
+    -------
+    rows : (n, values + 1), 0 for inputs that are not read
+    """
+    shares = [
+        share if group == tasks or task in tasks else np.zeros_like(share)
+        for task, share in zip(structure.tasks, plan.shares, strict=True)
+    ]
+    mix = Mix.of(replace(plan, shares=tuple(shares)), plan.rows(group))
+    read = readable_rows(structure, index, tasks)
+    rows = torch.zeros(mix.count, len(next(iter(moments.values()))), dtype=torch.float64)
+    rows[:, read] = closed_form(
+        mix,
+        [weights[task][:, read] for task in structure.tasks],
+        [moments[task][read][:, read] for task in structure.tasks],
+    )
+    return rows
 
 
 def write_closed_form(
@@ -92,33 +133,26 @@ def write_closed_form(
     weights: Mapping[str, Tensor],
     moments: Mapping[str, Tensor],
 ) -> None:
-    """Write the closed-form weights of one group's units.
+    """Write the closed-form weights of one group's units into its module.
 
     Parameters
     ----------
-    block : the group's module
-    structure : of the merged network
     place : index of the layer, and the group
-    plan : of the layer
     parents : every parent's module of the layer, for how its units are written with a batch norm
-    weights : task -> (units, values + 1) on all inputs of the layer and the constant, see `weight_rows`
-    moments : task -> (values + 1, values + 1), see `pam_opt.merging.moments.TaskData`
+    structure, plan, weights, moments : as in `merged_rows`
     """
     index, group = place
-    layer = structure.layers[index]
-    mix, columns = Mix.of(plan, plan.rows(group)), readable_values(structure, index, group)
-    read = readable_rows(structure, index, group)
-    rows = closed_form(
-        mix,
-        [weights[task][:, read] for task in structure.tasks],
-        [moments[task][read][:, read] for task in structure.tasks],
-    )
-    constant = has_constant(layer)
-    weight, bias = (rows[:, :-1], rows[:, -1]) if constant else (rows, rows.new_zeros(len(rows)))
-    folded = Folded(weight.reshape(len(rows), -1, layer.kernel_area), bias)
+    columns = readable_values(structure, index, group)
+    rows = merged_rows(structure, index, plan, group, group, weights, moments)
+    folded = folded_rows(rows, columns, structure.layers[index])
     total = sum((moments[task] for task in group), torch.zeros(()))
-    state = mixed_norms([norm_state(parent) for parent in parents], mix)
+    state = mixed_norms([norm_state(parent) for parent in parents], Mix.of(plan, plan.rows(group)))
     unfold(block, folded, observed_norm(total / total[-1, -1], folded, columns, state))
+
+
+def folded_rows(rows: Tensor, columns: Tensor, layer: Layer) -> Folded:
+    """Read the weights of a module that reads some of the inputs; the inverse of `weight_rows`."""
+    return Folded(rows[:, columns].reshape(len(rows), -1, layer.kernel_area), rows[:, -1])
 
 
 def weight_rows(folded: Folded, inputs: Mix | None, column: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Second moments of what a layer of the merged network reads, on each task's own data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from pam_opt.structure import canonical
 from pam_opt.training import Batches, evaluation_mode
 
 RIDGE = 1e-6
-"""Added to the diagonal of every second-moment matrix, relative to its mean diagonal.
+"""Added to the diagonal of every second-moment matrix, relative to its inputs' mean square.
 
 Inputs that never fire, inputs that repeat each other and fewer samples than inputs leave a matrix singular. In such
 directions, where the data say nothing, the ridge lets the balance of the tasks decide.
@@ -61,8 +61,12 @@ class TaskData:
             raise DataError(f"calibration has no data of the tasks {missing}; give batches for every task")
         return cls({task: _inputs(calibration[task], f"calibration of {task!r}") for task in tasks}, balance, seed)
 
-    def moments(self, network: MultitaskNetwork, index: int) -> dict[str, Tensor]:
+    def moments(self, networks: Mapping[str, MultitaskNetwork], index: int) -> dict[str, Tensor]:
         """Return ``H_t = a_t (E_t[x x'] + ridge)`` of a layer's inputs, all groups side by side, for every task.
+
+        Parameters
+        ----------
+        networks : task -> network that its data run through; the same object for tasks of one network
 
         Returns
         -------
@@ -72,11 +76,14 @@ class TaskData:
         ------
         DataError : moments that overflow
         """
-        plain: dict[int, Tensor] = {}
-        for inputs in self.inputs.values():
-            if id(inputs) not in plain:
-                plain[id(inputs)] = _second_moments(network, index, inputs, self.seed)
-        return {task: self.balance[task] * plain[id(inputs)] for task, inputs in self.inputs.items()}
+        plain: dict[tuple[int, int], Tensor] = {}
+        result = {}
+        for task, inputs in self.inputs.items():
+            key = id(inputs), id(networks[task])
+            if key not in plain:
+                plain[key] = _second_moments(networks[task], index, inputs, self.seed)
+            result[task] = self.balance[task] * plain[key]
+        return result
 
 
 def _inputs(batches: Batches, what: str) -> list[Tensor]:
@@ -86,8 +93,8 @@ def _inputs(batches: Batches, what: str) -> list[Tensor]:
 @torch.no_grad()
 def _second_moments(network: MultitaskNetwork, index: int, inputs: Sequence[Tensor], seed: int) -> Tensor:
     layer, generator = network.structure.layers[index], torch.Generator().manual_seed(seed)
-    structure = replace(network.structure, input_shape=tuple(inputs[0].shape[1:]))
-    positions = output_positions(structure)[index]
+    shape = tuple(inputs[0].shape[1:])
+    positions = 1 if layer.kind == "linear" else output_positions(network.structure, shape)[index]
     samples = sum(len(x) for x in inputs)
     total, rows = torch.zeros(()), 0
     with evaluation_mode(network):
@@ -99,7 +106,8 @@ def _second_moments(network: MultitaskNetwork, index: int, inputs: Sequence[Tens
     moments = total / rows
     if not moments.isfinite().all():
         raise DataError(f"layer {layer.name!r}: second moments of its inputs overflow; scale the calibration inputs")
-    ridge = torch.full((len(moments),), RIDGE * float(moments.diagonal().mean()), dtype=torch.float64)
+    power = float(moments.diagonal()[:-1].mean())
+    ridge = torch.full((len(moments),), RIDGE * (power or 1.0), dtype=torch.float64)
     ridge[-1] = _RIDGE_OF_CONSTANT  # whatever the scale of the inputs, the constant is 1
     return moments + torch.diag(ridge)
 

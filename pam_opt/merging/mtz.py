@@ -29,7 +29,7 @@ def write_mtz(
     layers : the plan of every layer, heads included
     """
     for index, plan in enumerate(layers[:-1]):
-        moments = data.moments(network, index)
+        moments = data.moments(dict.fromkeys(parents, network), index)
         inputs = Mix.of(layers[index - 1]) if index else None
         blocks = [parent.block(index, frozenset({task})) for task, parent in parents.items()]
         layer = network.structure.layers[index]

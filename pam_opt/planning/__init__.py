@@ -120,8 +120,9 @@ def plan(
         controls the least important go; of ``representatives`` and ``columns`` these are the units that a task
         reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
         are computed, see `pam_opt.planning.grouping`. Not for ``network``, ``mtz`` and ``multi-within``
-    information : for ``grouping``: how the information of units on tasks is estimated, and how much of it is little;
-        the groups then follow from that alone, by PAM's greedy rule (``solver="pam"``) or by the least computed units
+    information : for ``grouping`` and ``paired-grouping``: how the information of units on tasks is estimated, and how
+        much of it is little; the groups of ``grouping`` then follow from that alone, by PAM's greedy rule
+        (``solver="pam"``) or by the least computed units
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
     time_limit : seconds for each problem handed to a solver; 60 where none is given for ``grouping`` by `information`,

@@ -33,12 +33,13 @@ def refuse_unreadable(
     for task in tasks:
         if not any(task in group for group in kept):
             raise PlanError(
-                f"layer {layer!r} keeps no unit for task {task!r}, which could read nothing behind it; lower its threshold"
+                f"layer {layer!r} keeps no unit for task {task!r}, which could read nothing behind it; lower its "
+                "threshold"
             )
     for group in kept:
         if before is not None and not any(group <= source for source in before):
             raise PlanError(
-                f"layer {layer!r}: units of group {combination_key(group)!r} would read nothing, because the layer before "
-                "has no unit that serves all these tasks (shared units read shared units only); lower the threshold of "
-                "the layer before, or raise that of this one"
+                f"layer {layer!r}: units of group {combination_key(group)!r} would read nothing, because the layer "
+                "before has no unit that serves all these tasks (shared units read shared units only); lower the "
+                "threshold of the layer before, or raise that of this one"
             )

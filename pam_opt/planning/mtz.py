@@ -5,6 +5,7 @@ from pam_opt.merging.moments import TaskData
 from pam_opt.planning.controls import LayersAndRecords
 from pam_opt.planning.request import Request
 from pam_opt.zipping import Zipper
+from pam_opt.zipping.lattice import LatticeForm
 from pam_opt.zipping.pairs import PairOptions
 
 
@@ -29,5 +30,5 @@ def plan_mtz(request: Request) -> LayersAndRecords:
         name: PairOptions(share, None, request.solver, request.time_limit, request.seed, request.threads)
         for name, share in request.shares.items()
     }
-    _, layers, records = Zipper(tasks, data, pairs).run(request.parents)
+    _, layers, records = Zipper(data, pairs).run(LatticeForm.of(request.parents))
     return layers, records

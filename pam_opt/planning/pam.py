@@ -149,8 +149,8 @@ def sample_notes(units: int, collected: Collected) -> list[str]:
     if collected.samples < units:
         most = ", ".join(f"{task} {labels.entropy:.3g}" for task, labels in collected.labels.items())
         notes.append(
-            f"{collected.samples} samples of {units} units: the estimate of large sets tends to the entropy of the labels "
-            f"({most} nats) whatever the units tell, so that only that of small sets is worth something"
+            f"{collected.samples} samples of {units} units: the estimate of large sets says little, since such sets "
+            f"tell all samples apart (the labels' entropy: {most} nats); that of small sets is worth more"
         )
     left = [f"{task}: {', '.join(labels.left_out)}" for task, labels in collected.labels.items() if labels.left_out]
     if left:

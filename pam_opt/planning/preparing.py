@@ -49,7 +49,14 @@ def prepare(
     _check_statistics(statistics, converted)
     if responses is not None:
         statistics = replace(statistics, seconds=statistics.seconds + responses.seconds)
-    return Request(converted, statistics, probabilities, calibration, information=information, responses=responses)
+    return Request(
+        converted,
+        statistics,
+        probabilities,
+        calibration=calibration,
+        information=information,
+        responses=responses,
+    )
 
 
 def _collect(

@@ -22,16 +22,15 @@ class Request:
     parents : task -> network of one task, in the order of the tasks
     statistics : without layers where the planner reads none of them
     shares : layer name -> fraction of the possible pairs that merge, or of the kept units that are shared
-    calibration : batches, for the planners that need more than the statistics
     width : units kept per layer as a fraction of the widest parent's; None keeps all
     information, responses : what is asked of information, and what it is estimated from; None where it is not asked
     chosen : why this problem was chosen where the user named none; goes into the records
+    calibration : batches, for the planners that need more than the statistics
     """
 
     parents: Mapping[str, MultitaskNetwork]
     statistics: Statistics
     probabilities: Mapping[Group, float]
-    calibration: Batches | None = None
     cost: str = "fisher"
     solver: str = "auto"
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -42,6 +41,7 @@ class Request:
     seed: int = 0
     threads: int = 1
     chosen: str = ""
+    calibration: Batches | None = None
     information: Information | None = None
     responses: Collected | None = None
 

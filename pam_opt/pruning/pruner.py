@@ -35,10 +35,14 @@ class Pruner(ABC):
     ----------
     description : one line for tables
     per_mac : whether units go by score per MAC that their loss saves; otherwise by score alone
+    needs_training : whether there is nothing to score by before the network has been trained by the method
+    has_rule : whether `closed` says which units go whatever the goal, for ``by="rule"``
     """
 
     description: ClassVar[str]
     per_mac: ClassVar[bool] = True
+    needs_training: ClassVar[bool] = False
+    has_rule: ClassVar[bool] = False
 
     def start(self, network: MultitaskNetwork) -> MultitaskNetwork:
         """Make the network ready; the one given is a copy and may be changed."""
@@ -66,10 +70,12 @@ class Pruner(ABC):
         ------
         PlanError : says what the method needs
         """
-        if schedule.by == "rule":
+        if self.needs_training and schedule.warm_up == 0:
             raise PlanError(
-                f"{type(self).__name__} has no rule of its own that says which units go; give by='macs' or 'units'"
+                f"{type(self).__name__} learns in training what may go; give a schedule with warm_up= above 0"
             )
+        if schedule.by == "rule" and not self.has_rule:
+            raise PlanError(f"{type(self).__name__} has no rule that says which units go; give by='macs' or 'units'")
 
     def closed(self, network: MultitaskNetwork) -> Mapping[Place, Tensor]:
         """Mark, (units,) bool, the units that go first and whatever the schedule's goal; default: none."""

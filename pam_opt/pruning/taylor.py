@@ -94,7 +94,11 @@ class Taylor(_BatchTaylor):
     description: ClassVar[str] = "Taylor importance of gates, squared for every mini-batch, momentum 0.9 (CVPR 2019)"
     mini_batches = 30
     momentum = 0.9
-    figure = staticmethod(torch.square)
+
+    @staticmethod
+    def figure(gradient: Tensor) -> Tensor:
+        """Square it."""
+        return gradient.square()
 
 
 class TaylorPam(_BatchTaylor):
@@ -102,7 +106,11 @@ class TaylorPam(_BatchTaylor):
 
     description: ClassVar[str] = "Taylor importance of gates, absolute for every mini-batch (PAM's P2)"
     mini_batches = 10
-    figure = staticmethod(torch.abs)
+
+    @staticmethod
+    def figure(gradient: Tensor) -> Tensor:
+        """Take its size."""
+        return gradient.abs()
 
 
 class TaylorSample(Pruner):

@@ -5,12 +5,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pam_opt.errors import PlanError
 from pam_opt.gradients import Place
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.gates import add_gates, fold_gates, gates_of, information_term, remove_gated_units
 from pam_opt.pruning.pruner import Pruner, Scores
-from pam_opt.pruning.schedule import Schedule
 from pam_opt.tasks import Task
 from pam_opt.training import Batches, Penalty, TrainOptions, train
 
@@ -43,18 +41,13 @@ class Vib(Pruner):
     """
 
     description: ClassVar[str] = "gates that learn which units carry information (VIB, PAM's P1)"
+    needs_training: ClassVar[bool] = True
+    has_rule: ClassVar[bool] = True
 
-    def __init__(self, kl_factor: float | Sequence[float] = 1e-5, threshold: float = 0.0, rate: float = 10.0) -> None:
+    def __init__(self, kl_factor: float | Sequence[float] = 1e-5, threshold: float = 0.0, rate: float = 30.0) -> None:
         self.kl_factors = (kl_factor,) if isinstance(kl_factor, int | float) else tuple(kl_factor)
         self.threshold, self.rate = threshold, rate
         self._trained = 0
-
-    def check(self, schedule: Schedule) -> None:
-        """Refuse a schedule that gives the gates nothing to learn from before the first removal."""
-        if schedule.warm_up == 0:
-            raise PlanError(
-                "method 'vib' learns its gates by training: give warm_up= above 0, steps before any removal"
-            )
 
     def start(self, network: MultitaskNetwork) -> MultitaskNetwork:
         """Put gates behind all hidden units."""

@@ -1,9 +1,9 @@
-"""What the name of a result says: its method, the width it was merged to, and how long it was trained after that."""
+"""Where a result stands in a study: its method, the width it was merged to, and what training came after that."""
 
 import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,6 +14,22 @@ _NAME = re.compile(r"^(?P<method>[^,]+)(, width (?P<width>[^,]+))?(, (?P<epochs>
 
 
 @dataclass(frozen=True)
+class Training:
+    """What a network went through after the merge.
+
+    Parameters
+    ----------
+    epochs : of fine-tuning before any pruning
+    pruner : name of the pruning method; None = not pruned
+    prune_epochs : of fine-tuning in the whole pruning; None = not given as a budget
+    """
+
+    epochs: float
+    pruner: str | None = None
+    prune_epochs: float | None = None
+
+
+@dataclass(frozen=True)
 class Setting:
     """Where a result stands in a study.
 
@@ -21,31 +37,41 @@ class Setting:
     ----------
     method : name of the method
     width : units kept per layer as a fraction of the widest parent's; None = all, or as the study's only width
-    epochs : of fine-tuning after the merge
+    training : after the merge
     """
 
     method: str
     width: float | None
-    epochs: float
+    training: Training
 
 
 def settings(results: Sequence[Results]) -> dict[Setting, str]:
     """Return setting and name of what every seed has a result of, in the order of the experiment."""
-    only = results[0]["experiment"].get("fine_tune", {}).get("epochs", [0.0])[0]
     common = [name for name in results[0]["methods"] if all(name in result["methods"] for result in results)]
-    return {setting(name, only): name for name in common}
+    return {setting_of(results[0], name): name for name in common}
 
 
-def setting(name: str, only_epochs: float = 0.0) -> Setting:
-    """Read a result's name; `only_epochs` where it names none."""
+def setting_of(result: Results, name: str) -> Setting:
+    """Return the setting that a result's ``axes`` say, or its name where results of an earlier version have none."""
+    axes = result["methods"][name].get("axes")
+    if axes is not None:
+        training = Training(axes["fine_tune_epochs"], axes["pruner"], axes["prune_epochs"])
+        return Setting(axes["method"], axes["width"], training)
+    experiment = result["experiment"]
+    only = experiment.get("fine_tune", {}).get("epochs", [0.0])[0]
+    return setting(name, Training(only, (experiment.get("prune") or {}).get("method")))
+
+
+def setting(name: str, only: Training = Training(0.0)) -> Setting:
+    """Read the name of a result or of a unit of work; `only` says of the training what the name does not."""
     found = _NAME.match(name)
     if found is None:
-        return Setting(name, None, only_epochs)
+        return Setting(name, None, only)
     width, epochs = found["width"], found["epochs"]
     return Setting(
         found["method"],
         None if width in (None, "all") else float(width),
-        only_epochs if epochs is None else float(epochs),
+        only if epochs is None else replace(only, epochs=float(epochs)),
     )
 
 
@@ -59,9 +85,9 @@ def widths_of(where: Sequence[Setting]) -> list[float]:
     return sorted({setting.width for setting in where if setting.width is not None}, reverse=True)
 
 
-def epochs_of(where: Sequence[Setting]) -> list[float]:
-    """List the numbers of epochs, each once."""
-    return list(dict.fromkeys(setting.epochs for setting in where))
+def trainings_of(where: Sequence[Setting]) -> list[Training]:
+    """List what was trained after the merge, each once."""
+    return list(dict.fromkeys(setting.training for setting in where))
 
 
 def width_text(width: float | None) -> str:
@@ -77,6 +103,28 @@ def epochs_text(epochs: float) -> str:
     if epochs == 0:
         return "without training"
     return "after one epoch" if epochs == 1 else f"after {epochs:g} epochs"
+
+
+def training_text(training: Training) -> str:
+    """Say how a network was trained after the merge, and pruned."""
+    if training.pruner is None:
+        return epochs_text(training.epochs)
+    tuned = f"{epochs_text(training.epochs)}, then pruned" if training.epochs else "pruned"
+    budget = "" if training.prune_epochs is None else f", {count_text(training.prune_epochs)} of training"
+    return f"{tuned} by {training.pruner}{budget}"
+
+
+def training_label(training: Training) -> str:
+    """Write what a network went through after the merge as short as tables need it."""
+    if training.pruner is None or training.prune_epochs is None:
+        return f"{training.epochs:g} epochs"
+    tuned = f"{training.epochs:g} epochs, " if training.epochs else ""
+    return f"{tuned}{training.pruner} {training.prune_epochs:g} epochs"
+
+
+def count_text(epochs: float) -> str:
+    """Write a number of epochs with its unit."""
+    return "1 epoch" if epochs == 1 else f"{epochs:g} epochs"
 
 
 def accuracies(results: Sequence[Results], name: str) -> list[float]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pam_opt.report.cells import Results, Setting, accuracies, epochs_of, setting, settings, widths_of
+from pam_opt.report.cells import Results, Setting, Training, accuracies, setting, settings, trainings_of, widths_of
 from pam_opt.report.intervals import Interval, interval
 
 RIVALS = {"representatives": "representatives-greedy", "optimal": "greedy", "columns-swaps": "columns"}
@@ -26,37 +26,37 @@ _PAIRS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method minus another at one number of epochs, in points of accuracy.
+    """One method minus another after the same training, in points of accuracy.
 
     Parameters
     ----------
     first, second : names of the methods; ``parents`` are the networks before the merge
-    epochs : of fine-tuning after the merge
+    training : after the merge
     differences : width -> mean over seeds of the paired difference, widest first
     overall : of the mean over the widths, seed by seed
     """
 
     first: str
     second: str
-    epochs: float
+    training: Training
     differences: dict[float | None, Interval]
     overall: Interval
 
 
 def comparisons(results: Sequence[Results]) -> list[Comparison]:
-    """Compare every two methods worth comparing that the study has, at every number of epochs."""
+    """Compare every two methods worth comparing that the study has, after every training."""
     known = settings(results)
     widths: list[float | None] = [*widths_of(list(known)), *({None} & {where.width for where in known})]
     made = []
     for first, second in _PAIRS:
-        for epochs in epochs_of(list(known)):
-            values = {width: _differences(results, known, first, second, width, epochs) for width in widths}
+        for training in trainings_of(list(known)):
+            values = {width: _differences(results, known, first, second, width, training) for width in widths}
             found = {width: value for width, value in values.items() if value}
             if found:
                 means = [sum(seed) / len(seed) for seed in zip(*found.values(), strict=True)]
                 made.append(
                     Comparison(
-                        first, second, epochs, {width: interval(v) for width, v in found.items()}, interval(means)
+                        first, second, training, {width: interval(v) for width, v in found.items()}, interval(means)
                     )
                 )
     return made
@@ -68,11 +68,11 @@ def _differences(
     first: str,
     second: str,
     width: float | None,
-    epochs: float,
+    training: Training,
 ) -> list[float]:
     """Return the paired differences, one a seed; none where the study lacks one of the methods."""
-    one = known.get(Setting(first, width, epochs))
-    two = "parents" if second == "parents" else known.get(Setting(second, width, epochs))
+    one = known.get(Setting(first, width, training))
+    two = "parents" if second == "parents" else known.get(Setting(second, width, training))
     if one is None or two is None:
         return []
     return [a - b for a, b in zip(accuracies(results, one), accuracies(results, two), strict=True)]

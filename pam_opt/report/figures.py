@@ -1,4 +1,4 @@
-"""Figures of a study: accuracy against width over all seeds; of the first seed MACs, groups and pruning steps."""
+"""Figures of a study: against budget and width over all seeds; of the first seed MACs, groups and pruning steps."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -11,36 +11,53 @@ from matplotlib.ticker import ScalarFormatter
 
 from pam_opt.atomic import write_atomic
 from pam_opt.errors import StorageError
+from pam_opt.report.budget_figure import cost_against_budget
+from pam_opt.report.budgets import has_budgets
 from pam_opt.report.cells import Results, settings, widths_of
+from pam_opt.report.solver_figure import solver_against_budget
+from pam_opt.report.style import COLOURS, looks, plain
 from pam_opt.report.width_figure import accuracy_against_width
-
-# Okabe and Ito's palette: told apart with every common colour blindness.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-_MARKERS = "osD^vPX*"
-
 
 FORMATS = ("png", "pdf")
 
 
-def write_figures(results: Sequence[Results], folder: Path) -> list[Path]:
+def write_figures(results: Sequence[Results], folder: Path, against: str | None = None) -> list[Path]:
     """Draw all figures that the results have data for, as PNG and PDF; return their paths.
+
+    Costs of a study of several budgets are related to `against`; see `pam_opt.report.budgets.baseline`.
 
     Raises
     ------
+    ConfigError : the study has no such method
     StorageError : a figure cannot be written
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise StorageError(f"folder of figures {str(folder)!r} cannot be used: {err.strerror}") from err
-    figures: dict[str, Callable[[], Figure | None]] = {
+    figures = _of_budgets(results, against) if has_budgets(results) else _of_methods(results)
+    drawn = {name: figure for name, draw in figures.items() if (figure := draw()) is not None}
+    return [_save(figure, folder / f"{name}.{suffix}") for name, figure in drawn.items() for suffix in FORMATS]
+
+
+_Figures = dict[str, Callable[[], Figure | None]]
+"""Name of the file to its drawing."""
+
+
+def _of_budgets(results: Sequence[Results], against: str | None) -> _Figures:
+    return {
+        "cost_against_budget": lambda: cost_against_budget(results, against),
+        "solver_against_budget": lambda: solver_against_budget(results),
+    }
+
+
+def _of_methods(results: Sequence[Results]) -> _Figures:
+    return {
         "accuracy_against_width": lambda: accuracy_against_width(results),
         "macs_per_combination": lambda: macs_per_combination(results[0]),
         "groups_per_layer": lambda: groups_per_layer(results[0]),
         "accuracy_while_pruning": lambda: accuracy_while_pruning(results[0]),
     }
-    drawn = {name: figure for name, draw in figures.items() if (figure := draw()) is not None}
-    return [_save(figure, folder / f"{name}.{suffix}") for name, figure in drawn.items() for suffix in FORMATS]
 
 
 def _save(figure: Figure, path: Path) -> Path:
@@ -107,10 +124,10 @@ def accuracy_while_pruning(results: Results) -> Figure | None:
     if not cells:
         return None
     figure, axes = _figure(7.4, 4.0)
+    look = looks(list(results["methods"]))
     for name, cell in cells.items():
         (history,) = cell["history"]
-        number = list(results["methods"]).index(name)
-        colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
+        colour, marker = look[name].colour, look[name].marker
         back = [_point(step) for step in history if not step["within"]]
         kept = [_point(step) for step in history if step["within"]]
         axes.plot(*_columns(back), linestyle="", marker="x", markersize=4, color=colour, alpha=0.45)
@@ -139,14 +156,14 @@ def _stack(axes: Axes, layers: list[dict], groups: list[str]) -> None:
         heights = [layer["groups"].get(group, 0) for layer in layers]
         axes.bar(range(len(layers)), heights, 0.75, bottom=bottom, color=COLOURS[number % len(COLOURS)], label=group)
         bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
+    plain(axes)
+    axes.grid(axis="x", visible=False)
     axes.set_xticks(range(len(layers)), [layer["name"] for layer in layers], rotation=40, ha="right", fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
+    plain(axes)
+    axes.grid(axis="x", visible=False)
     return figure, axes

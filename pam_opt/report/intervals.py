@@ -1,4 +1,4 @@
-"""Means over seeds with their intervals."""
+"""Means over seeds with their intervals: of differences, and of ratios."""
 
 import math
 import statistics
@@ -48,3 +48,48 @@ def interval(values: Sequence[float]) -> Interval:
         return Interval(values[0], None)
     quantile = float(t.ppf((1 + CONFIDENCE) / 2, count - 1))
     return Interval(statistics.mean(values), quantile * statistics.stdev(values) / math.sqrt(count))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """What one method costs relative to another.
+
+    Parameters
+    ----------
+    mean : geometric mean over seeds
+    low, high : its confidence interval; None where one value has no interval
+    values : of each seed
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    values: tuple[float, ...]
+
+    @property
+    def side(self) -> int:
+        """Return 1 or -1 where the whole interval lies on one side of 1, and 0 where that is undecided."""
+        if self.low is None or self.high is None or self.low <= 1 <= self.high:
+            return 0
+        return 1 if self.low > 1 else -1
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if self.low is None else f"{self.mean:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def ratio(costs: Sequence[float], others: Sequence[float]) -> Ratio:
+    """Return the mean of paired ratios of positive costs, one a seed, with its 95 % interval: `interval` of their logs.
+
+    Halves and doubles of a cost weigh the same, and swapping the two inverts mean and interval.
+
+    Examples
+    --------
+    >>> print(ratio([1.0, 2.0, 4.0], [2.0, 4.0, 4.0]))
+    0.63 (0.23 to 1.70)
+    """
+    values = tuple(cost / other for cost, other in zip(costs, others, strict=True))
+    found = interval([math.log(value) for value in values])
+    if found.half is None:
+        return Ratio(values[0], None, None, values)
+    low, high = math.exp(found.mean - found.half), math.exp(found.mean + found.half)
+    return Ratio(math.exp(found.mean), low, high, values)

@@ -7,6 +7,9 @@ from matplotlib.axes import Axes
 
 _FONT_SIZE = 8.0
 
+NAMES_FROM = 1.115
+"""Where names begin, in widths of the panel."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -22,17 +25,16 @@ class Label:
 def place_labels(axes: Axes, labels: Sequence[Label]) -> None:
     """Write labels to the right of the panel, each with a thin line to the end of its own; limits must be final."""
     ordered = sorted(labels, key=lambda label: label.y)
-    bottom, top = axes.get_ylim()
     height = axes.get_window_extent().height / axes.figure.dpi * 72  # points
-    least = 1.35 * _FONT_SIZE * (top - bottom) / height
-    mixed = axes.get_yaxis_transform()
-    for label, place in zip(ordered, spread_apart([label.y for label in ordered], least), strict=True):
-        thin = {"color": label.colour, "linewidth": 0.6, "clip_on": False, "transform": mixed}
-        axes.plot([label.x, 1.03, 1.06], [label.y, place, place], **thin)
+    to_parts = axes.transData + axes.transAxes.inverted()
+    ends = [float(to_parts.transform((0.0, label.y))[1]) for label in ordered]
+    places = spread_apart(ends, 1.35 * _FONT_SIZE / height)
+    for label, end, place in zip(ordered, ends, places, strict=True):
+        thin = {"color": label.colour, "linewidth": 0.6, "clip_on": False, "transform": axes.transAxes}
+        axes.plot([label.x, 1.03, 1.06], [end, place, place], **thin)
         if label.marker:
             axes.plot(1.085, place, marker=label.marker, markersize=4.5, **thin)
-        axes.text(1.115, place, label.text, fontsize=_FONT_SIZE, va="center_baseline", transform=mixed)
-    axes.set_ylim(bottom, top)
+        axes.text(NAMES_FROM, place, label.text, fontsize=_FONT_SIZE, va="center_baseline", transform=axes.transAxes)
 
 
 def spread_apart(places: Sequence[float], least: float) -> list[float]:

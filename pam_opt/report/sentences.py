@@ -3,33 +3,41 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from pam_opt.report.cells import Results, epochs_text, width_text
+from pam_opt.report.budget_sentences import budget_findings
+from pam_opt.report.budgets import has_budgets
+from pam_opt.report.cells import Results, training_text, width_text
 from pam_opt.report.comparisons import RIVALS, Comparison, HeuristicLoss, comparisons, heuristic_losses
-from pam_opt.report.table import Row, rows
+from pam_opt.report.rows import SEPARATE, Contest, Row, contests, rows
 
 _CONTROLS = ("greedy", "random", "select", "all-shared")
 
 
 def findings(results: Sequence[Results]) -> str:
     """Say which method is cheapest, or most accurate, and what the optimum is worth beside greedy and the controls."""
+    if has_budgets(results):
+        return budget_findings(results)
     table = rows(results)
     if all(None in row.within for row in table):
         return _accuracy_findings(results)
-    budgets = dict.fromkeys(row.method.partition(",")[2] for row in table)
     stepwise = len(results[0]["parents"]) > 2
-    lines = [_cost_findings([row for row in table if row.method.partition(",")[2] == b], b, stepwise) for b in budgets]
+    found = contests(table)
+    lines = [_cost_findings(methods, _where(c) if len(found) > 1 else "", stepwise) for c, methods in found.items()]
     return "\n".join(lines)
 
 
-def _cost_findings(table: Sequence[Row], budget: str, stepwise: bool) -> str:
-    """Write two sentences on the methods of one budget that stayed within the drop."""
-    within = {row.method.partition(",")[0]: row for row in table if False not in row.within}
-    where = f" ({budget.strip()})" if budget else ""
+def _where(contest: Contest) -> str:
+    width = "" if contest.width is None else f"width {width_text(contest.width)}, "
+    return f" ({width}{training_text(contest.training)})"
+
+
+def _cost_findings(methods: Mapping[str, Row], where: str, stepwise: bool) -> str:
+    """Write two sentences on the methods of one contest that stayed within the drop."""
+    within = {name: row for name, row in methods.items() if row.counts}
     if not within:
         return f"No method stayed within the allowed drop{where}. Allow a larger drop or more fine-tuning steps."
     name, cheapest = min(within.items(), key=lambda item: statistics.mean(item[1].expected))
     first = f"Cheapest{where} is {name!r} with E[C] = {statistics.mean(cheapest.expected) / 1e3:,.1f} kMAC"
-    if cheapest.ratios and name != "separate":
+    if cheapest.ratios and name != SEPARATE:
         first += f", {_ratio(cheapest.ratios)} times the cost of the parents pruned separately"
     return f"{first}. {_optimum(within, stepwise)}"
 
@@ -69,7 +77,7 @@ def _pair(made: Sequence[Comparison], losses: Sequence[HeuristicLoss], seeds: in
     """Compare one method with another in one line."""
     first, second = made[0].first, made[0].second
     write = _without_interval if seeds == 1 else _with_interval
-    accuracy = "; ".join(f"{epochs_text(comparison.epochs)} {write(comparison)}" for comparison in made)
+    accuracy = "; ".join(f"{training_text(comparison.training)} {write(comparison)}" for comparison in made)
     if RIVALS.get(first) != second:
         return f"{first!r} against {second!r}: {accuracy}."
     values = _objective([loss for loss in losses if loss.best == first])

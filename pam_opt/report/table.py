@@ -2,52 +2,25 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from rich import box
-from rich.table import Table
 
 from pam_opt.report.cells import Results
+from pam_opt.report.rows import SEPARATE, Row, rows
 
 _MOST_COLUMNS = 9
 
 
-@dataclass(frozen=True)
-class Row:
-    """One method over all seeds.
-
-    Parameters
-    ----------
-    accuracy : task -> accuracy for each seed
-    macs : combination -> MACs for each seed
-    expected : E[C] for each seed
-    ratios : E[C] / E[C] of ``separate`` for each seed; empty if any seed lacks a ``separate`` within the drop
-    within : whether the allowed drop was met on validation, for each seed; None without pruning
-    """
-
-    method: str
-    accuracy: dict[str, list[float]]
-    macs: dict[str, list[int]]
-    expected: list[float]
-    ratios: list[float]
-    within: list[bool | None]
-
-
-def rows(results: Sequence[Results]) -> list[Row]:
-    """Collect the rows of all methods that apply in every seed, in the order of the experiment."""
-    names = [name for name in results[0]["methods"] if all(name in result["methods"] for result in results)]
-    return [_row(name, results) for name in names]
-
-
 def not_applicable(results: Sequence[Results]) -> list[str]:
-    """Say of every method that does not apply why, a line each; results of earlier versions name none."""
+    """Say of all that does not apply why, a line for each reason; results of earlier versions name none."""
     found: dict[tuple[str, str], list[int]] = {}
     for result in results:
-        for unit, reason in result.get("does_not_apply", {}).items():
-            found.setdefault((unit, reason), []).append(result["experiment"]["seed"])
+        for name, reason in result.get("does_not_apply", {}).items():
+            found.setdefault((name, reason), []).append(result["experiment"]["seed"])
+    together: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+    for (name, reason), seeds in found.items():
+        together.setdefault((reason, tuple(seeds)), []).append(repr(name))
     return [
-        f"{unit!r} does not apply{_which(seeds, len(results))}: {reason}" for (unit, reason), seeds in found.items()
+        f"{', '.join(names)} {'does' if len(names) == 1 else 'do'} not apply{_which(seeds, len(results))}: {reason}"
+        for (reason, seeds), names in together.items()
     ]
 
 
@@ -55,49 +28,9 @@ def _which(seeds: Sequence[int], count: int) -> str:
     return "" if len(seeds) == count else f" (seed {', '.join(map(str, seeds))})"
 
 
-def _row(name: str, results: Sequence[Results]) -> Row:
-    found = [result["methods"][name] for result in results]
-    keys = list(found[0]["combinations"])
-    tasks = sorted({task for cell in found[0]["combinations"].values() for task in cell["accuracy"]})
-    separate = [_separate(result, name) for result in results]
-    everything = "+".join(tasks)
-    return Row(
-        name,
-        {task: [cell["combinations"][everything]["accuracy"][task] for cell in found] for task in tasks},
-        {key: [cell["combinations"][key]["macs"] for cell in found] for key in keys},
-        [cell["expected_macs"] for cell in found],
-        []
-        if None in separate
-        else [
-            cell["expected_macs"] / base["expected_macs"] for cell, base in zip(found, separate, strict=True) if base
-        ],
-        [cell["within_drop"] for cell in found],
-    )
-
-
-def _separate(result: Results, name: str) -> dict[str, Any] | None:
-    """Find the separate parents at the same budget, unless they missed the allowed drop and are no reference."""
-    _, comma, budget = name.partition(",")
-    found = result["methods"].get("separate" + comma + budget)
-    return None if found is None or found["within_drop"] is False else found
-
-
-def rich_table(results: Sequence[Results], title: str, *, ascii_only: bool = False) -> Table:
-    """Draw the table for a terminal; `ascii_only` for one that cannot write ±."""
-    cells = [[cell.replace("±", "+/-") for cell in line] for line in _cells(results)] if ascii_only else _cells(results)
-    header, *lines = cells
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
-    table.padding, table.show_edge = (0, 0, 0, 0), False
-    for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number == 0, overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    return table
-
-
 def markdown_table(results: Sequence[Results]) -> str:
     """Write the table as Markdown."""
-    return as_markdown(_cells(results))
+    return as_markdown(result_cells(results))
 
 
 def as_markdown(lines: Sequence[Sequence[str]]) -> str:
@@ -109,14 +42,14 @@ def as_markdown(lines: Sequence[Sequence[str]]) -> str:
 
 def seed_ratios_table(results: Sequence[Results]) -> str:
     """Write E[C] / separate of every method seed by seed, as Markdown; empty where there are no such ratios."""
-    table = [row for row in rows(results) if row.ratios and row.method != "separate"]
+    table = [row for row in rows(results) if row.ratios and row.setting.method != SEPARATE]
     if not table or len(results) == 1:
         return ""
     header = ["E[C] / separate", *(f"seed {result['experiment']['seed']}" for result in results)]
-    return as_markdown([header, *([row.method, *(f"{ratio:.2f}" for ratio in row.ratios)] for row in table)])
+    return as_markdown([header, *([row.name, *(f"{ratio:.2f}" for ratio in row.ratios)] for row in table)])
 
 
-def _cells(results: Sequence[Results]) -> list[list[str]]:
+def result_cells(results: Sequence[Results]) -> list[list[str]]:
     """Write all cells, header first: one column for each method, or one row where that would be too wide."""
     table = rows(results)
     tasks = sorted(results[0]["parents"])
@@ -134,11 +67,11 @@ def _cells(results: Sequence[Results]) -> list[list[str]]:
 
 
 def _column(row: Row) -> list[str]:
-    mark = " (!)" if False in row.within else ""
+    mark = "" if row.counts else " (!)"
     accuracy = [spread([100 * value for value in values], 1) for values in row.accuracy.values()]
-    macs = [_kilo(values) for values in row.macs.values()]
+    macs = [kilo(values) for values in row.macs.values()]
     ratio = spread(row.ratios, 2) if row.ratios else ""
-    return [row.method + mark, *accuracy, *macs, _kilo(row.expected), ratio]
+    return [row.name + mark, *accuracy, *macs, kilo(row.expected), ratio]
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -147,6 +80,6 @@ def spread(values: Sequence[float], digits: int) -> str:
     return mean if len(set(values)) < 2 else f"{mean} ± {statistics.stdev(values):,.{digits}f}"
 
 
-def _kilo(macs: Sequence[float]) -> str:
+def kilo(macs: Sequence[float]) -> str:
     """Write MACs in thousands, as `spread` does."""
     return spread([value / 1e3 for value in macs], 1 if statistics.mean(macs) < 1e5 else 0)

@@ -10,21 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pam_opt.report.bench.style import GREY, PAGE_WIDTH, Look, looks, plain
 from pam_opt.report.cells import (
     Results,
     Setting,
+    Training,
     accuracies,
-    epochs_of,
-    epochs_text,
     methods_of,
     settings,
+    training_text,
+    trainings_of,
     width_text,
     widths_of,
 )
 from pam_opt.report.comparisons import CONTROL
 from pam_opt.report.intervals import Interval, interval
 from pam_opt.report.line_labels import Label, place_labels
+from pam_opt.report.style import GREY, PAGE_WIDTH, Look, looks, plain
 
 Curve = Mapping[float, Interval]
 """Width -> mean over seeds."""
@@ -34,31 +35,31 @@ _MARGIN = 0.08
 
 
 def accuracy_against_width(results: Sequence[Results]) -> Figure | None:
-    """Draw accuracy against width, a column of panels for each number of epochs; None below two widths.
+    """Draw accuracy against width, a column of panels for each training; None below two widths.
 
     Above, means with their own intervals and the parents as reference; below, if the study has the control, the
     paired differences to it.
     """
     known = settings(results)
     where = list(known)
-    widths, epochs = widths_of(where), epochs_of(where)
+    widths, trainings = widths_of(where), trainings_of(where)
     if len(widths) < 2:
         return None
     control = any(setting.method == CONTROL for setting in where)
     methods = [method for method in methods_of(where) if any(s.method == method and s.width for s in where)]
     look = looks(methods)
-    figure = Figure(figsize=(max(PAGE_WIDTH, 2.75 * len(epochs) + 1.7), 6.1 if control else 3.6))
-    rows = figure.subplots(1 + control, len(epochs), sharex=True, sharey="row", squeeze=False)
+    figure = Figure(figsize=(max(PAGE_WIDTH, 2.75 * len(trainings) + 1.7), 6.1 if control else 3.6))
+    rows = figure.subplots(1 + control, len(trainings), sharex=True, sharey="row", squeeze=False)
     figure.subplots_adjust(left=0.08, right=0.775, top=0.955, bottom=0.115 if control else 0.2, wspace=0.06, hspace=0.1)
     labels: list[tuple[Axes, list[Label]]] = []
-    for axes, count in zip(rows[0], epochs, strict=True):
-        curves = {method: _accuracy(results, known, method, count) for method in methods}
+    for axes, training in zip(rows[0], trainings, strict=True):
+        curves = {method: _accuracy(results, known, method, training) for method in methods}
         ends = _panel(axes, curves, look, widths)
         axes.axhline(_parents(results), color=GREY, linewidth=1.1, dashes=(4, 2), zorder=1)
-        axes.set_title(_heading(count, results), loc="left", fontsize=10, fontweight="bold")
+        axes.set_title(_heading(training), loc="left", fontsize=10, fontweight="bold")
         labels = [(axes, [*ends, Label("parents", 1.0, _parents(results), GREY)])]
-    for axes, count in zip(rows[1], epochs, strict=True) if control else ():
-        curves = {method: _lead(results, known, method, count) for method in methods if method != CONTROL}
+    for axes, training in zip(rows[1], trainings, strict=True) if control else ():
+        curves = {method: _lead(results, known, method, training) for method in methods if method != CONTROL}
         ends = _panel(axes, curves, look, widths)
         axes.axhline(0.0, zorder=1, **look[CONTROL].line)  # type: ignore[arg-type]
         labels[1:] = [(axes, [*ends, Label(CONTROL, 1.0, 0.0, look[CONTROL].colour)])]
@@ -100,14 +101,14 @@ def _places(widths: Sequence[float]) -> dict[float, float]:
     return {width: _MARGIN + (1 - 2 * _MARGIN) * log / logs[widths[-1]] for width, log in logs.items()}
 
 
-def _accuracy(results: Sequence[Results], known: Mapping[Setting, str], method: str, epochs: float) -> Curve:
-    names = {s.width: name for s, name in known.items() if s.width and (s.method, s.epochs) == (method, epochs)}
+def _accuracy(results: Sequence[Results], known: Mapping[Setting, str], method: str, training: Training) -> Curve:
+    names = {s.width: name for s, name in known.items() if s.width and (s.method, s.training) == (method, training)}
     return {width: interval(accuracies(results, name)) for width, name in names.items()}
 
 
-def _lead(results: Sequence[Results], known: Mapping[Setting, str], method: str, epochs: float) -> Curve:
+def _lead(results: Sequence[Results], known: Mapping[Setting, str], method: str, training: Training) -> Curve:
     names = {
-        width: (known.get(Setting(method, width, epochs)), known.get(Setting(CONTROL, width, epochs)))
+        width: (known.get(Setting(method, width, training)), known.get(Setting(CONTROL, width, training)))
         for width in widths_of(list(known))
     }
     return {
@@ -144,9 +145,9 @@ def _panel(axes: Axes, curves: Mapping[str, Curve], look: Mapping[str, Look], wi
     return ends
 
 
-def _heading(epochs: float, results: Sequence[Results]) -> str:
-    pruned = ", then pruned" if results[0]["experiment"].get("prune") else ""
-    return epochs_text(epochs).capitalize() + pruned
+def _heading(training: Training) -> str:
+    text = training_text(training)
+    return text[0].upper() + text[1:]
 
 
 def _words(axes: Axes, label: str, what: str, results: Sequence[Results], *, low: bool) -> None:

@@ -3,7 +3,17 @@
 import statistics
 from collections.abc import Sequence
 
-from pam_opt.report.cells import Results, Setting, accuracies, epochs_of, methods_of, settings, width_text, widths_of
+from pam_opt.report.cells import (
+    Results,
+    Setting,
+    accuracies,
+    methods_of,
+    settings,
+    training_label,
+    trainings_of,
+    width_text,
+    widths_of,
+)
 from pam_opt.report.comparisons import HeuristicLoss, comparisons, heuristic_losses
 from pam_opt.report.table import as_markdown, spread
 
@@ -17,11 +27,11 @@ def widths_table(results: Sequence[Results]) -> str:
         return ""
     lines = [["%, mean of the tasks", *(f"width {width_text(width)}" for width in widths)]]
     lines.append(["parents", *[spread(accuracies(results, "parents"), 1)] * len(widths)])
-    for epochs in epochs_of(where):
+    for training in trainings_of(where):
         for method in methods_of(where):
-            names = [known.get(Setting(method, width, epochs)) for width in widths]
+            names = [known.get(Setting(method, width, training)) for width in widths]
             cells = [spread(accuracies(results, name), 1) if name else "" for name in names]
-            lines.append([f"{method}, {epochs:g} epochs", *cells])
+            lines.append([f"{method}, {training_label(training)}", *cells])
     return as_markdown(lines)
 
 
@@ -36,7 +46,7 @@ def comparisons_table(results: Sequence[Results]) -> str:
     lines = [header if several else [*header, "difference"]]
     for comparison in made:
         cells = [str(comparison.differences.get(width, "")) for width in widths]
-        name = f"{comparison.first} - {comparison.second}, {comparison.epochs:g} epochs"
+        name = f"{comparison.first} - {comparison.second}, {training_label(comparison.training)}"
         lines.append([name, *cells, *([str(comparison.overall)] if several else [])])
     return as_markdown(lines)
 

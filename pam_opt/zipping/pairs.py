@@ -71,7 +71,8 @@ class LayerInputs:
         for task in tasks[1:]:
             cost = self._cost(members, task)
             solution = _solve(cost, options, name)
-            records.append(pairing_record(solution, cost, name, task, stepwise=len(tasks) > 2))
+            # Always stepwise: what a pair costs depends on how the layers before were merged.
+            records.append(pairing_record(solution, cost, name, task, stepwise=True))
             members = _joined(members, self._units(task), np.asarray(solution.pairs))
         shares = (members >= 0) * np.array([self.balance[task] for task in tasks])
         units = [len(self.weights[task]) for task in tasks]

@@ -16,7 +16,7 @@ from pam_opt.report.bench.board import Board, make_boards
 from pam_opt.report.bench.conclusion import conclusion
 from pam_opt.report.bench.figures import FIGURES, Looks
 from pam_opt.report.bench.page import Picture, Section, render
-from pam_opt.report.bench.style import looks
+from pam_opt.report.style import looks
 from pam_opt.study.folder import make_folder
 
 _SETTINGS: Any = {"font.family": "DejaVu Sans", "font.size": 9, "pdf.fonttype": 42, "svg.hashsalt": "pam-opt"}

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from pam_opt.report.bench.board import TARGET, Board, Entry, mean_seconds, profile
-from pam_opt.report.bench.style import (
+from pam_opt.report.style import (
     MOST_PERCENT,
     Look,
     heading,

@@ -1,4 +1,4 @@
-"""How the figures look: one colour, dash and marker a solver of a problem, legible in grey and when printed."""
+"""How all figures look: one colour, dash and marker a solver or method, legible in grey and when printed."""
 
 import textwrap
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ MOST_PERCENT = 1000.0
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, dashes and marker of one solver."""
+    """Colour, dashes and marker of one line."""
 
     colour: str
     dashes: tuple[float, ...]
@@ -50,9 +50,8 @@ def looks(labels: Sequence[str]) -> dict[str, Look]:
 
 
 def _look(number: int) -> Look:
-    return Look(
-        COLOURS[number % len(COLOURS)], _DASHES[number % len(_DASHES)], _MARKERS[number % len(_MARKERS)]
-    )  # fmt: skip
+    dash = number + number // len(COLOURS)  # the second line of a colour has other dashes than the first
+    return Look(COLOURS[number % len(COLOURS)], _DASHES[dash % len(_DASHES)], _MARKERS[number % len(_MARKERS)])
 
 
 def panels(count: int, *, height: float = 2.6, columns: int = 3, share_y: bool = True) -> tuple[Figure, list[Axes]]:
