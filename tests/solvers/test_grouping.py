@@ -24,7 +24,7 @@ from pam_opt_solvers.problems.gaussian_information import GaussianInformation
 from pam_opt_solvers.problems.grouping import subsets
 from pam_opt_solvers.problems.set_functions import SetFunction
 
-METHODS = ["lagrangian", "ratio", "greedy", "greedy:least_cost", "cuts"]
+METHODS = ["lagrangian", "ratio", "greedy", "greedy:least_cost", "cuts", "decomposition"]
 PROGRAMS = ["math_opt", "cp_sat", "pulp", "scipy_milp"]
 
 
@@ -190,7 +190,7 @@ def test_known_optimum(solver):
     solution.check()
 
 
-@pytest.mark.parametrize("solver", ["lagrangian", "cuts", *PROGRAMS])
+@pytest.mark.parametrize("solver", ["lagrangian", "cuts", "decomposition", *PROGRAMS])
 def test_infeasible_budgets_are_explained(solver):
     """Every group costs one of two budgets, and neither has room for half of the units."""
     solution = solve(Grouping(PAIR, np.arange(32.0).reshape(8, 4), no_room()), solver)
@@ -210,7 +210,7 @@ def test_what_settles_infeasibility_is_named():
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-12, 1.0, 1e12, 1e290])
-@pytest.mark.parametrize("solver", ["lagrangian", "ratio", "greedy", "cuts"])
+@pytest.mark.parametrize("solver", ["lagrangian", "ratio", "greedy", "cuts", "decomposition"])
 def test_costs_of_any_size(solver, scale):
     problem = Grouping(PAIR, COST * scale, LOSS)
     solution = solve(problem, solver)
@@ -231,7 +231,7 @@ def test_budgets_of_any_size(solver):
 
 def test_auto_takes_every_form():
     assert solve(Grouping(PAIR, COST, LOSS)).run.solver.startswith("math_opt")
-    assert solve(tiny(3, joint=True)).run.solver.startswith("cuts")
+    assert solve(tiny(3, joint=True)).run.solver.startswith("decomposition")
     assert solve(middling(0, 600), time_limit=0.7).run.solver == "lagrangian"
 
 
@@ -241,7 +241,7 @@ def test_programs_refuse_joint_budgets_and_name_who_could():
         solve(problem, "scipy_milp")
     with pytest.raises(SolverUnsuitable, match="cuts"):
         problem.integer_program()
-    assert {"cuts", "greedy", "lagrangian", "ratio"} <= {info.name for info in available("grouping")}
+    assert {"cuts", "decomposition", "greedy", "lagrangian", "ratio"} <= {info.name for info in available("grouping")}
 
 
 # --- true bounds

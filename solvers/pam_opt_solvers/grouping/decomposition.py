@@ -194,7 +194,7 @@ def _generate(split: _Split, search: Search) -> bool:
             search.raise_bound(min(split.bound, search.value))
         if split.rounds % 8 == 1:
             _join_pools(split, search)
-        if split.missing(search) < 0:
+        if split.missing(search) < 0 or search.closed:
             return True
         if not any(added) or value - split.bound <= 4 * split.rounding:
             break
