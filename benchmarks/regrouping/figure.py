@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pam_opt.report.bench.style import COLOURS, GREY, PAGE_WIDTH
+from pam_opt.report.style import COLOURS, GREY, PAGE_WIDTH
 
 DASHES = ("-", "--", ":")
 
