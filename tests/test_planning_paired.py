@@ -10,6 +10,7 @@ from networks import SHAPES, group, make_data, make_tasks, members, permuted_cop
 
 import pam_opt as pam
 from pam_opt.errors import PlanError
+from pam_opt.information.options import Information
 from pam_opt.planning.clusters import unit_costs
 from pam_opt.planning.paired_grouping import pair_within_groups
 from pam_opt.planning.preparing import prepare
@@ -18,7 +19,7 @@ from pam_opt.plans import LayerPlan, Plan
 
 
 def alone(units, groups):
-    """Return a layer in which every unit stands for itself; groups as letters, empty for dropped, parent after parent."""
+    """Return a layer of single units; groups as letters, empty for dropped, parent after parent."""
     starts = np.cumsum([0, *units])
     kept = [unit for unit, letters in enumerate(groups) if letters]
     rows = np.full((len(kept), len(units)), -1)
@@ -140,3 +141,78 @@ def test_the_solver_of_the_pairs_can_be_named_and_matters():
         for name in ("hungarian", "greedy", "random")
     }
     assert values["hungarian"][0] <= values["greedy"][0] <= values["random"][0]
+
+
+@pytest.fixture(scope="module")
+def planned():
+    """Plan small parents by information; more options as of `pam.plan`."""
+    tasks = make_tasks(3)
+    parents = {task.name: random_parent("mlp", seed, wide=seed == 1) for seed, task in enumerate(tasks)}
+    data = make_data(SHAPES["mlp"], tasks)
+
+    def run(count=2, **options):
+        chosen = {task.name: parents[task.name] for task in tasks[:count]}
+        given = {"problem": "paired-grouping", "information": Information(part=0.3)} | options
+        plan = pam.plan(chosen, data, tasks=tasks[:count], **given)
+        merged = pam.merge(chosen, plan, calibration=data)
+        assert set(merged(torch.zeros(2, *SHAPES["mlp"]))) == set(chosen)
+        return plan, merged
+
+    return run
+
+
+def test_two_steps_keep_pams_groups_and_say_what_ran(planned):
+    plan, _ = planned(solver="pam")
+    plain, _ = planned(solver="pam", share=0.0)
+    pam_plan, _ = planned(problem="grouping", solver="pam")
+    for paired, apart, pams in zip(plan.layers, plain.layers, pam_plan.layers, strict=True):
+        assert apart.widths == pams.widths
+        shared = group("ab")
+        assert {g: n for g, n in paired.widths.items() if g != shared} == {
+            g: n for g, n in pams.widths.items() if g != shared
+        }
+        assert paired.widths[shared] < pams.widths[shared]
+    assert all(record["regrouping"]["solver"] == "pam" for record in plan.records)
+
+
+def test_one_problem_keeps_the_conditions_and_needs_no_more_macs_than_two_steps(planned):
+    for part in (0.05, 0.2, 0.4):
+        steps, two = planned(solver="pam", information=Information(part=part))
+        plan, one = planned(information=Information(part=part))
+        assert pam.costs(one).expected <= pam.costs(two).expected * (1 + 1e-9)
+        for record in plan.records:
+            assert record["stepwise"]
+            for name, limit in record["alpha"].items():
+                assert record["information"][name] <= limit * (1 + 1e-6) + 1e-6
+        assert steps.summary()["bound"] is None
+
+
+def test_layers_that_are_not_regrouped_are_shared_in_pairs(planned):
+    plan, _ = planned(information=Information(part=0.3, layers=[]))
+    assert all(set(layer.widths) == {group("ab")} for layer in plan.layers)
+
+
+def test_auto_takes_two_steps_for_three_tasks_and_one_problem_refuses_them(planned):
+    plan, _ = planned(3)
+    assert "regrouping" in plan.records[0]
+    with pytest.raises(PlanError, match="is one problem for two tasks, not 3"):
+        planned(3, solver="regrow")
+
+
+@pytest.mark.parametrize("solver", ["pam", "auto"])
+def test_width_limits_the_computed_units(planned, solver):
+    plan, _ = planned(solver=solver, width=0.5)
+    assert all(record["computed_units"] <= 6 + 1e-9 for record in plan.records)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"information": None}, "information=Information"),
+        ({"loss_budget": 0.1}, "loss_budget= does not apply"),
+        ({"share": 0.5}, "share= is for solver='pam'"),
+    ],
+)
+def test_options_that_do_not_apply_are_refused(planned, options, message):
+    with pytest.raises(PlanError, match=message):
+        planned(**options)

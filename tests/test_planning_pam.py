@@ -298,7 +298,6 @@ def test_thresholds_that_drop_a_layer_are_refused_by_name():
     ("options", "message"),
     [
         ({"information": None}, "solver='pam' regroups by information"),
-        ({"solver": "greedy"}, "information= is for problem='grouping'"),
         ({"problem": "pairing"}, "information= is for problem='grouping'"),
         ({"width": 0.5}, "width= does not apply"),
         ({"share": 0.5, "loss_budget": 1.0}, "share=, loss_budget= does not apply"),

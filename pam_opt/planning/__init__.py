@@ -106,7 +106,8 @@ def plan(
         shares, all layers at once; ``multi``, clusters over all parents at once, and ``multi-within``, within
         either of two parents too; ``joint``, which pairs all units of all layers of two parents at once;
         ``representatives`` or ``columns``, which keep `width` of the units and read the others from these, one from
-        one or each from all together; ``grouping``, which decides the group of every unit; ``mtz``, which pairs by the
+        one or each from all together; ``grouping``, which decides the group of every unit; ``paired-grouping``, which
+        pairs shared units as well and needs `information`; ``mtz``, which pairs by the
         functional difference on inputs that are merged already, see `pam_opt.zip_networks`; or a control without a
         solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
         Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named
@@ -121,8 +122,7 @@ def plan(
         reads, with share 1 all units, and the default is 1.0; of ``grouping`` it is the mean number of units that
         are computed, see `pam_opt.planning.grouping`. Not for ``network``, ``mtz`` and ``multi-within``
     information : for ``grouping`` and ``paired-grouping``: how the information of units on tasks is estimated, and how
-        much of it is little; the groups of ``grouping`` then follow from that alone, by PAM's greedy rule
-        (``solver="pam"``) or by the least computed units
+        much of it is little; groups then follow from that, by PAM's greedy rule (``solver="pam"``) or at least cost
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
     time_limit : seconds for each problem handed to a solver; 60 where none is given for ``grouping`` by `information`,

@@ -90,11 +90,10 @@ def layer_problem(
     groups = pam_groups(request.tasks)
     served = np.array([[task in group for task in request.tasks] for group in groups])
     rates = [run_probability(group, request.probabilities) for group in groups]
-    alpha = options.threshold(responses.name, responses.kind)
     budgets = []
     for column, task in enumerate(request.tasks):
         own = functions[task]
-        limit = _part(options) * own.value(np.arange(own.size)) if alpha is None else alpha
+        limit = threshold(options, responses, own)
         budgets.append(JointBudget(~served[:, column], own, limit, f"information on {task}"))
     return Grouping(served, np.tile(rates, (len(responses.owner), 1)), None, tuple(budgets))
 
@@ -110,9 +109,13 @@ def _codes(labels: Labels) -> Floats:
     return values if values.ndim == 2 else np.where(values < 0, np.nan, values)[:, None]
 
 
-def _part(options: Information) -> float:
+def threshold(options: Information, responses: Responses, function: SetFunction) -> float:
+    """Return the threshold of a layer in nats for the task of a function."""
+    alpha = options.threshold(responses.name, responses.kind)
+    if alpha is not None:
+        return alpha
     assert options.part is not None
-    return options.part
+    return options.part * function.value(np.arange(function.size))
 
 
 def _regroup(

@@ -111,7 +111,7 @@ def layer_problem(request: Request, index: int, price: float, before: set[Group]
     cost = losses.T @ ~served.T + price * np.outer(_unit_macs(request, index), running)
     if before is not None:
         cost[:, [bool(group) and not any(group <= source for source in before) for group in groups]] = np.inf
-    for column, unit in enumerate(indispensable(request, index)):
+    for column, unit in enumerate(_indispensable(request, index)):
         cost[unit, ~served[:, column]] = np.inf
     return Grouping(served, cost, layer_budgets(request, index, groups))
 
@@ -139,7 +139,7 @@ def _unit_macs(request: Request, index: int) -> np.ndarray:
     return np.concatenate(result)
 
 
-def indispensable(request: Request, index: int) -> list[int]:
+def _indispensable(request: Request, index: int) -> list[int]:
     """Return for every task the index of its parent's most important unit, without which it could not run."""
     starts = np.cumsum([0, *request.units(index)[:-1]])
     units = request.statistics.layers[index].units

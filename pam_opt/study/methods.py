@@ -146,8 +146,15 @@ METHODS: dict[str, Method] = {
         takes_width=False,
     ),
     "pam-pairs": Method(
-        "PAM's conditions on information, shared units of two parents paired",
+        "PAM's conditions on information with optimal pairs: of two parents, groups and pairs as one problem",
         "paired-grouping",
+        informed=True,
+        takes_width=False,
+    ),
+    "pam-pairs-two-steps": Method(
+        "PAM's greedy regrouping by information, then optimal pairs within the shared group",
+        "paired-grouping",
+        solver="pam",
         informed=True,
         takes_width=False,
     ),

@@ -63,14 +63,8 @@ def _grouping(problem: Grouping) -> Choice:
     return "lagrangian", "close to the optimum and its bound in seconds at this size"
 
 
-CUTTABLE_UNITS = 24
-"""Units of a layer up to which joint budgets are proved by cuts within seconds."""
-
-
 def _paired_grouping(problem: PairedGrouping) -> Choice:
     if problem.joint:
-        if problem.n_units <= CUTTABLE_UNITS:
-            return "cuts", "exact, and few enough units for it"
         return "regrow", "keeps joint budgets by the sets themselves and takes one assignment a round"
     if len(problem.linear) == 0:
         return "regrow", "without budgets one assignment, which is exact"

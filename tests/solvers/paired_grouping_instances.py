@@ -27,7 +27,7 @@ FEASIBLE = {
     "nothing": (PairedGrouping(PAIR, np.zeros((0, 4)), np.zeros((0, 0))), 0.0),
     "one": (PairedGrouping(PAIR, np.array([[3.0, 2.0, INF, 5.0]]), np.zeros((1, 0))), 2.0),
     "one of the second": (PairedGrouping(PAIR, np.array([[3.0, 2.0, INF, 5.0]]), np.zeros((0, 1))), 2.0),
-    "no groups": (PairedGrouping(np.zeros((0, 2)), np.zeros((4, 0)), np.array([[1.0, 2.0], [5.0, 4.0]])), 5.0),
+    "no groups": (PairedGrouping(np.zeros((0, 2), bool), np.zeros((4, 0)), np.array([[1.0, 2.0], [5.0, 4.0]])), 5.0),
     "ties": (PairedGrouping(PAIR, np.ones((4, 4)), np.ones((2, 2))), 2.0),
     "forbidden": (PairedGrouping(PAIR, np.where(ALONE == 1, INF, ALONE), PAIRS), 3.5),
     "one must merge": (PairedGrouping(PAIR, np.array([[INF] * 4, [1.0] * 4, [1.0] * 4]), np.array([[7.0], [0]])), 8.0),
@@ -38,7 +38,7 @@ FEASIBLE = {
 
 INFEASIBLE = {
     "no choice": PairedGrouping(PAIR, np.full((2, 4), INF), np.array([[INF]])),
-    "two for one": PairedGrouping(np.zeros((0, 2)), np.zeros((3, 0)), np.ones((2, 1))),
+    "two for one": PairedGrouping(np.zeros((0, 2), bool), np.zeros((3, 0)), np.ones((2, 1))),
     "negative limit": PairedGrouping(
         PAIR, ALONE, PAIRS, BudgetTable(np.ones((1, 3)), np.ones((1, 5)), np.array([-1.0]))
     ),
@@ -60,7 +60,8 @@ def tiny(seed, *, joint=False, most=3):
     alone, pair_cost = np.split(drawn, [units * len(groups)])
     count = int(rng.integers(0, 3))
     weights = rng.integers(0, 5, (count, units)).astype(float) if rng.random() < 0.5 else rng.random((count, units))
-    rates = (rng.random((count, len(groups) + 1)) < 0.5) * (1.0 if rng.random() < 0.7 else rng.random())
+    part = 1.0 if rng.random() < 0.7 else rng.random()
+    rates = np.where(rng.random((count, len(groups) + 1)) < 0.5, part, 0.0)
     table = BudgetTable(weights, rates, weights.sum(axis=1) * rng.random(count) * rng.choice([0.5, 1.0]))
     budgets = _joint(rng, units, len(groups)) if joint and units else ()
     return PairedGrouping(groups, alone.reshape(units, len(groups)), 2 * pair_cost.reshape(sizes), table, budgets)

@@ -37,12 +37,13 @@ class Greedy(Solver[Grouping]):
         return Grouping(problem.groups, problem.alone, linear, joint)
 
     def _run(self, model: Grouping, problem: PairedGrouping, options: Options) -> Outcome:
-        outcome = model.settled()
-        if outcome is None:
-            regrouping = Regrouping()
-            outcome = regrouping.compute(model, Options(options.time_limit, options.seed))
+        settled = model.settled()
+        if settled is not None and settled.decision is None:
+            return Outcome(Status.NO_DECISION, note=f"without pairs: {settled.note}")
+        # Not what is settled: the cheapest groups may keep all budgets and still be none that regrouping would choose.
+        outcome = Regrouping().compute(model, options)
         if outcome.decision is None:
-            return Outcome(Status.NO_DECISION, note=f"without pairs: {outcome.note}")
+            return Outcome(outcome.status, note=f"without pairs: {outcome.note}")
         decision = problem.decision_of(outcome.decision, _pairs(problem, outcome.decision))
         if problem.violations(decision):
             decision = outcome.decision
@@ -52,7 +53,8 @@ class Greedy(Solver[Grouping]):
 def _pairs(problem: PairedGrouping, groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return as (k, 2) the cheapest pairs of units in the group of all tasks."""
     rows = problem.pair_cost.shape[0]
-    shared = np.flatnonzero(problem.groups.all(axis=1)[groups])
+    everything = np.flatnonzero(problem.groups.all(axis=1))
+    shared = np.flatnonzero(np.isin(groups, everything))
     first, second = shared[shared < rows], shared[shared >= rows] - rows
     paid = problem.alone[np.arange(problem.n_units), groups]
     weights = np.where(problem.permitted_pairs, problem.pair_cost, np.inf)[np.ix_(first, second)]

@@ -1,13 +1,13 @@
 """Sets of little information and one assignment, in turns.
 
 For every joint budget a set of units is grown that keeps it. A group that the budget counts is open only to units of
-its set, and then the rest is an assignment, which no choice among open groups can spoil: a budget holds for a set and so
-for every subset. The sets are PAM's at first, of least information [1]_. In an optimum, though, many of their units are
-better off in another group or a pair and use nothing. So each budget's set is grown anew from the units that do use
-it, by those that would save most per information they add; the old decision stays open, and the next is no worse.
+its set, and then the rest is an assignment, which no choice among open groups can spoil: a budget holds for a set and
+so for every subset. The sets are PAM's at first, of least information [1]_. In an optimum, though, many of their units
+are better off in another group or a pair and use nothing. So each budget's set is grown anew from the units that do
+use it, by those that would save most per information they add; the old decision stays open, and the next is no worse.
 
-Linear budgets get prices, see `pam_opt_solvers.paired_grouping.assignment`. Without joint budgets nothing is closed, and
-without linear ones the first assignment is optimal. The bound is that of the problem without joint budgets.
+Linear budgets get prices, see `pam_opt_solvers.paired_grouping.assignment`. Without joint budgets nothing is closed,
+and without linear ones the first assignment is optimal. The bound is that of the problem without joint budgets.
 
 .. [1] X. He, D. Gao, Z. Zhou, Y. Tong, L. Thiele, "Pruning-Aware Merging for Efficient Multitask Inference", KDD 2021,
    arXiv:1905.09676. The regrowth is this package's own.

@@ -107,7 +107,7 @@ class SetFunction(ABC):
         return Growth(self)
 
     def least_set(self, limit: float, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return (n,) a set grown by the unit that adds least, of those ``among`` (n,), as long as it is within a limit."""
+        """Return (n,) a set grown by the unit that adds least, of those ``among`` (n,), while it is within a limit."""
         growth, chosen = self.grow(), np.zeros(self.size, bool)
         while not chosen[among].all():
             values = np.where(among & ~chosen, growth.candidates(), np.inf)
