@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import pam_opt as pam
 from pam_opt.families import lenet5
 from pam_opt.report import (
     comparisons_table,
@@ -14,12 +15,12 @@ from pam_opt.report import (
     losses_table,
     markdown_table,
     read_results,
-    seed_ratios_table,
     summary,
     widths_table,
 )
 
 README = Path(__file__).parent.parent / "README.md"
+RESULTS = README.parent / "benchmarks" / "results"
 
 
 def python_blocks() -> list[str]:
@@ -45,13 +46,34 @@ def test_network_example(tmp_path, monkeypatch):
     assert (tmp_path / "small.safetensors").exists()
 
 
+def test_example_of_the_compared_systems():
+    torch.manual_seed(0)
+    digits = [torch.randint(0, 10, (64,)) for _ in range(2)]
+    tasks = [pam.Task("low", classes=range(5)), pam.Task("high", classes=range(5, 10))]
+    images = 5 * torch.randn(10, 1, 28, 28)  # one for each digit, so that random networks tell much about it
+    batches = [(images[labels], {task.name: task.target(labels) for task in tasks}) for labels in digits]
+    namespace = {
+        "parents": {task.name: lenet5((1, 28, 28), 6, widths=(3, 4, 8, 6)) for task in tasks},
+        "tasks": tasks,
+        "calibration": batches,
+        "train": batches,
+        "validation": batches,
+    }
+    exec(python_blocks()[2], namespace)
+    assert set(namespace["mtz"].tasks) == {"low", "high"}
+    assert pam.costs(namespace["small"]).expected <= pam.costs(namespace["side"]).expected
+    for name in ("pam", "exact", "both"):
+        assert len(namespace[name].layers) == 4
+
+
+def test_the_table_of_mtz_is_that_of_the_results():
+    assert (RESULTS / "mtz_lenet300" / "table.md").read_text(encoding="utf8") in README.read_text(encoding="utf8")
+
+
 def test_solver_example():
     namespace = {"cost": np.array([[1.0, 9.0], [9.0, 2.0]])}
     exec(python_blocks()[1], namespace)
     assert namespace["solution"].value == 3.0
-
-
-RESULTS = README.parent / "benchmarks" / "results"
 
 
 def results_of(study: str) -> list[dict]:
@@ -63,7 +85,6 @@ def results_of(study: str) -> list[dict]:
 @pytest.mark.parametrize(
     ("study", "tables"),
     [
-        ("mnist_lenet5", [markdown_table, seed_ratios_table, findings]),
         ("mnist_lenet5_merged", [markdown_table, comparisons_table, findings]),
         ("cifar10_small_vgg", [widths_table, comparisons_table, findings]),
         ("cifar10_widths", [widths_table, comparisons_table, losses_table, findings]),

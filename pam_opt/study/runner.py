@@ -280,4 +280,5 @@ def _objectives(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _step(step: PruneStep) -> dict[str, Any]:
-    return {"expected_macs": step.expected_macs, "accuracy": dict(step.accuracy), "within": step.within}
+    kept = {"expected_macs": step.expected_macs, "accuracy": dict(step.accuracy), "within": step.within}
+    return kept | ({"note": step.note} if step.note else {})
