@@ -58,14 +58,7 @@ def loss_gradients(
     UnsupportedModel : activations that are not finite; names the layer
     DataError, TaskError : a loss or gradients that are not finite, and what `Task.mean_loss` refuses
     """
-    with tapped(network) as taps:
-        outputs = network(x)
-    for place, values in taps.items():
-        if not torch.isfinite(values).all():
-            raise UnsupportedModel(
-                f"{_who(network)}: activations of {_where(network, place)} hold NaN or infinite values; "
-                "check the weights and the scale of the inputs"
-            )
+    taps, outputs = _run(network, x)
     places, values = list(taps), list(taps.values())
     gradients: dict[str, dict[Place, Tensor]] = {}
     for task in tasks:
@@ -94,10 +87,10 @@ def gate_gradients(
 
     Raises
     ------
+    UnsupportedModel : activations that are not finite; names the layer
     DataError : gradients that are not finite; names the layer
     """
-    with tapped(network) as taps:
-        outputs = network(x)
+    taps, outputs = _run(network, x)
     losses = [task.mean_loss(outputs[task.name], targets[task.name]) for task in tasks]
     found = torch.autograd.grad(torch.stack(losses).mean(), list(taps.values()), materialize_grads=True)
     gates: dict[Place, Tensor] = {}
@@ -106,9 +99,22 @@ def gate_gradients(
         gates[place] = products.flatten(2).sum((0, 2)) if products.ndim > 2 else products.sum(0)
         if not torch.isfinite(gates[place]).all():
             raise DataError(
-                f"the gradient of the loss is not finite at {_where(network, place)}; check the data, loss= and weights"
+                f"the gradient of the loss at {_where(network, place)} is not finite; check the data, loss= and weights"
             )
     return gates
+
+
+def _run(network: MultitaskNetwork, x: Tensor) -> tuple[dict[Place, Tensor], dict[str, Tensor]]:
+    """Return all pre-activations, after checking that they are finite, and the outputs."""
+    with tapped(network) as taps:
+        outputs = network(x)
+    for place, values in taps.items():
+        if not torch.isfinite(values).all():
+            raise UnsupportedModel(
+                f"{_who(network)}: activations of {_where(network, place)} hold NaN or infinite values; "
+                "check the weights and the scale of the inputs"
+            )
+    return taps, outputs
 
 
 def _who(network: MultitaskNetwork) -> str:

@@ -327,7 +327,7 @@ def test_a_zip_that_climbs_out_is_refused(tmp_path, name):
         ({"methods": ["magic"]}, ["methods: unknown ['magic']; known are ["]),
         ({"family": {"name": "magic"}}, ["family: unknown ['magic']; known are ['lenet5'"]),
         ({"merge": {"cost": "magic"}}, ["merge.cost: unknown ['magic']; known are ['correlation'"]),
-        ({"prune": {"method": "magic"}}, ["prune.method: unknown ['magic']; known are ['taylor']"]),
+        ({"prune": {"methods": ["magic"]}}, ["prune.methods: unknown ['magic']; known are ['magnitude', "]),
         ({"name": "../../elsewhere"}, ["name", "match pattern"]),
         ({"name": ""}, ["name", "match pattern"]),
         ({"name": "[/red]"}, ["name", "match pattern"]),

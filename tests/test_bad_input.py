@@ -507,7 +507,7 @@ def test_impossible_options_of_plan_are_refused(options, kind, part):
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        ({"weights": "magic"}, "weights='magic' is unknown; choose from ['refit', 'average', 'side_by_side']"),
+        ({"weights": "magic"}, "weights='magic' is unknown; choose from ['refit', 'average', 'mtz', 'side_by_side']"),
         ({"weights": "side_by_side"}, "layer 'linear1' merges units; weights='side_by_side' cannot, 'average' can"),
         ({"target": "best"}, "target='best' is unknown; choose from ['mean', 'keep']"),
         ({"ridge": -1.0}, "ridge -1.0 must be a number of at least 0"),
@@ -529,7 +529,7 @@ def test_impossible_options_of_merge_are_refused(options, part):
         ({"target_macs": float("nan")}, "target_macs nan must be above 0"),
         ({"fraction": 0.0}, "fraction 0.0 must be between 0 and 1"),
         ({"fraction": float("nan")}, "fraction nan must be between 0 and 1"),
-        ({"method": "magic"}, "pruning method 'magic' is unknown; choose from ['taylor']"),
+        ({"method": "magic"}, "pruning method 'magic' is unknown; choose from ['magnitude', 'random', 'taylor', "),
         ({"reference": {"a": 1.0}}, "reference= lacks a number for the tasks ['b']"),
         ({"reference": {"a": 1.0, "b": float("nan")}}, "reference= lacks a number for the tasks ['b']"),
         ({"steps": -1}, "steps -1 must be a whole number"),

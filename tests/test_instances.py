@@ -13,9 +13,21 @@ from pam_opt.errors import ConfigError
 from pam_opt.study.config import parse_config
 from pam_opt.study.instances import EXPORTS, Wanted, export_instances
 from pam_opt.study.runner import run_study
-from pam_opt_solvers import Budget, ClusterPlan, NetworkPlan, Pairing, Representatives, Status, solve
+from pam_opt_solvers import (
+    Budget,
+    ClusterPlan,
+    Grouping,
+    NetworkPlan,
+    PairedGrouping,
+    Pairing,
+    Representatives,
+    Status,
+    solve,
+)
 from pam_opt_solvers.instances import read_catalogue
 from pam_opt_solvers.problems import PROBLEMS, ColumnSubset, MultiPairing, Quota, load_problem
+from pam_opt_solvers.problems.budgets import JointBudget
+from pam_opt_solvers.problems.kernel_information import KernelInformation
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks" / "instances"
@@ -102,6 +114,11 @@ def full_problems():
     yield Pairing(zeros, max_pairs=1)
     yield FAMILIES["budgeted_grouping"](4, 0.2, 0)
     yield FAMILIES["joint_grouping"](4, 0.2, 0)
+    kernel = KernelInformation(np.eye(2), np.array([[0], [1]]))
+    yield Grouping(np.array([[False], [True]]), zeros, None, (JointBudget(labels == 0, kernel, 1.0),))
+    paired = FAMILIES["planted_paired_grouping"](1, 0.2, 0)
+    joint = (JointBudget(np.arange(5) == 0, kernel, 1.0),)
+    yield PairedGrouping(paired.groups, paired.alone, paired.pair_cost, paired.linear, joint)
     yield Representatives(zeros, 1, True, labels, labels, labels > 0, (quota,), ones)
     yield ColumnSubset(np.eye(2), 1, ones, 0.1, labels > 0, quota)
     yield MultiPairing(zeros, np.array([1, 1]), ones, True)

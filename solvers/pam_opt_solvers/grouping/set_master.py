@@ -2,8 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
-from scipy.sparse import coo_array
 
 from pam_opt_solvers.errors import SolverFailed
 from pam_opt_solvers.grouping.patterns import Patterns
@@ -45,6 +43,9 @@ class SetMaster:
 
     def prices(self) -> tuple[float, Floats]:
         """Return the value of the programme and prices (J, n), at least 0."""
+        from scipy.optimize import linprog  # here, as the table of solvers imports this module
+        from scipy.sparse import coo_array
+
         cost, n, budgets = self.patterns.cost, self.units, self.budgets
         unit, pattern = np.nonzero(np.isfinite(cost))
         choices = len(unit)
