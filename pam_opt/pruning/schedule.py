@@ -28,8 +28,9 @@ class Schedule:
     patience : removals in a row that may be taken back before the pruning ends; also how often the given network is
         fine-tuned for `steps` more if it starts outside the allowed drop
     removals : instead of `patience`, how many removals are tried in all, those taken back included, and so how
-        often is fine-tuned. Halved fractions then stay halved, and while a network is outside the allowed drop it
-        is trained on in place of a removal: every method gets the same number of optimiser steps
+        often is fine-tuned. Halved fractions then grow again by half with each removal that holds, and while a network
+        is outside the allowed drop it is trained on in place of a removal: every method gets the same number of
+        optimiser steps
     groups : ``all``, or ``shared`` for units that serve more than one task only, as in PAM's published code
 
     Raises
