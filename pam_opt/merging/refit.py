@@ -1,4 +1,4 @@
-"""Refit: fit every layer of the merged network to its parents' pre-activations, one layer after the other."""
+"""Refit: fit every layer of a network to pre-activations of others, one layer after the other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,13 @@ class RefitOptions:
     seed: int = 0
 
 
-@torch.no_grad()
+Rows = Mapping[Group, Tensor]
+"""Pre-activations of one network's groups in one layer, (rows, units) each."""
+
+Aim = Callable[[Group, Sequence[Rows]], Tensor]
+"""(group of the network that is fitted, rows of every teacher) -> what its units should give, (rows, units)."""
+
+
 def refit(
     network: MultitaskNetwork,
     parents: Mapping[str, MultitaskNetwork],
@@ -42,15 +48,7 @@ def refit(
     options: RefitOptions,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Fit the network in place, layer by layer.
-
-    With inputs x of a layer (a constant appended), targets y of its units and present weights w, the new
-    weights are ``w + argmin_d sum |y - (w + d) x|^2 + ridge |d|^2``: ridge least squares that pulls towards
-    the averaged weights, so units whose inputs say nothing stay as they are. Each group reads only the inputs
-    that the lattice allows. Where the options leave the ridge open, each group of each layer takes the one of
-    five that predicts a held-out fifth of the samples best, and is then fitted to all of them.
-
-    The signals of one layer are kept for all calibration samples, so that no layer is computed twice.
+    """Fit a merged network in place to its parents, layer by layer; see `fit_to`.
 
     Parameters
     ----------
@@ -58,20 +56,58 @@ def refit(
     parents : task -> network of one task, in the order of the plan's tasks
     layers : the plan of every layer, heads included
     """
-    with evaluation_mode(network, *parents.values()):
+    aims = [_mixed(plan if options.target == "mean" else _largest_kept(plan)) for plan in layers]
+    fit_to(network, list(parents.values()), aims, calibration, options.ridge, options.seed, progress)
+
+
+@torch.no_grad()
+def fit_to(
+    network: MultitaskNetwork,
+    teachers: Sequence[MultitaskNetwork],
+    aims: Sequence[Aim],
+    calibration: Batches,
+    ridge: float | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Fit a network in place to pre-activations of others, layer by layer.
+
+    With inputs x of a layer (a constant appended), targets y of its units and present weights w, the new
+    weights are ``w + argmin_d sum |y - (w + d) x|^2 + ridge |d|^2``: ridge least squares that pulls towards
+    the present weights, so units whose inputs say nothing stay as they are. Each group reads only the inputs
+    that the lattice allows. Where the ridge is left open, each group of each layer takes the one of five that
+    predicts a held-out fifth of the samples best, and is then fitted to all of them.
+
+    The signals of one layer are kept for all calibration samples, so that no layer is computed twice.
+
+    Parameters
+    ----------
+    teachers : networks with the same layers
+    aims : for every layer, heads included, what its units should give
+    ridge : relative to the inputs' mean square; None chooses it
+    seed : of the output positions that are drawn
+    """
+    with evaluation_mode(network, *teachers):
         batches = [
-            _Stream(network.enter(x), {}, {task: {} for task in parents}, {})
+            _Stream(network.enter(x), {}, [{} for _ in teachers])
             for x, _ in checked(calibration, (), what="calibration")
         ]
-        for index in range(len(layers)):
-            fit = _LayerFit(network, parents, layers[index], index, sum(len(batch.x) for batch in batches), options)
+        samples = sum(len(batch.x) for batch in batches)
+        for index, aim in enumerate(aims):
+            fit = _LayerFit(network, teachers, aim, index, samples, ridge, seed)
             for batch in batches:
                 fit.add(batch)
             fit.write()
             for batch in batches:
-                batch.advance(network, parents, index)
+                batch.advance(network, teachers, index)
             if progress:
-                progress(index + 1, len(layers))
+                progress(index + 1, len(aims))
+
+
+def _mixed(plan: LayerPlan) -> Aim:
+    """Aim at the members' share-weighted mean; every parent has one group."""
+    mixes = {group: Mix.of(plan, plan.rows(group)) for group in plan.widths}
+    return lambda group, rows: mixes[group].average_rows([next(iter(own.values())) for own in rows])
 
 
 @dataclass
@@ -79,23 +115,16 @@ class _Stream:
     """One batch on its way through all networks, in front of the same layer of each."""
 
     x: Tensor
-    merged: Signals
-    parents: dict[str, Signals]
-    targets: dict[str, Tensor]
+    fitted: Signals
+    taught: list[Signals]
 
-    def observe(self, parents: Mapping[str, MultitaskNetwork], index: int) -> None:
-        """Compute the parents' pre-activations of the layer."""
-        for task, parent in parents.items():
-            group = frozenset({task})
-            inputs = parent.inputs_of(index, group, self.x, self.parents[task])
-            self.targets[task] = parent.block(index, group).pre(inputs)
-
-    def advance(self, network: MultitaskNetwork, parents: Mapping[str, MultitaskNetwork], index: int) -> None:
+    def advance(self, network: MultitaskNetwork, teachers: Sequence[MultitaskNetwork], index: int) -> None:
         """Move behind the layer."""
-        self.merged = network.run_layer(index, self.x, self.merged, frozenset(network.tasks))
-        for task, parent in parents.items():
-            group = frozenset({task})
-            self.parents[task] = {group: parent.block(index, group).post(self.targets.pop(task))}
+        self.fitted = network.run_layer(index, self.x, self.fitted, frozenset(network.tasks))
+        self.taught = [
+            teacher.run_layer(index, self.x, signals, frozenset(teacher.tasks))
+            for teacher, signals in zip(teachers, self.taught, strict=True)
+        ]
 
 
 class _Moments:
@@ -126,36 +155,35 @@ class _LayerFit:
     def __init__(
         self,
         network: MultitaskNetwork,
-        parents: Mapping[str, MultitaskNetwork],
-        plan: LayerPlan,
+        teachers: Sequence[MultitaskNetwork],
+        aim: Aim,
         index: int,
         samples: int,
-        options: RefitOptions,
+        ridge: float | None,
+        seed: int,
     ) -> None:
-        self.network, self.parents, self.index, self.options = network, parents, index, options
+        self.network, self.teachers, self.aim, self.index, self.ridge = network, teachers, aim, index, ridge
         self.layer: Layer = network.structure.layers[index]
         self.sources = [] if index == 0 else canonical(network.structure.widths[index - 1])
         units = sum(network.structure.widths[index - 1].values()) if index else network.structure.inputs
         self.values = units * self.layer.kernel_area
         self.positions = rows_per_sample(self.values, samples)
-        self.generator = torch.Generator().manual_seed(options.seed)
+        self.generator = torch.Generator().manual_seed(seed)
         self.fitted, self.held = (_Moments(self.values, self.layer.name) for _ in range(2))
-        targets = plan if options.target == "mean" else _largest_kept(plan)
-        self.targets = {group: Mix.of(targets, plan.rows(group)) for group in plan.widths}
 
     def add(self, batch: _Stream) -> None:
-        batch.observe(self.parents, self.index)
-        outputs = {
-            group: block.pre(self.network.inputs_of(self.index, group, batch.x, batch.merged))
-            for group, block in self.network.blocks(self.index)
-        }
-        joined = torch.cat([batch.merged[group] for group in self.sources], dim=1) if self.sources else batch.x
+        outputs = _pre_activations(self.network, self.index, batch.x, batch.fitted)
+        joined = torch.cat([batch.fitted[group] for group in self.sources], dim=1) if self.sources else batch.x
         chosen = self._choose(next(iter(outputs.values())))
         inputs = append_one(input_rows(joined, self.layer, chosen))
-        targets = [unit_rows(batch.targets[task], chosen) for task in self.parents]
-        residuals = {}
-        for group, output in outputs.items():
-            residuals[group] = self.targets[group].average_rows(targets) - unit_rows(output, chosen)
+        taught = [
+            {
+                group: unit_rows(values, chosen)
+                for group, values in _pre_activations(teacher, self.index, batch.x, signals).items()
+            }
+            for teacher, signals in zip(self.teachers, batch.taught, strict=True)
+        ]
+        residuals = {group: self.aim(group, taught) - unit_rows(output, chosen) for group, output in outputs.items()}
         cut = len(inputs) // len(batch.x) * (len(batch.x) - len(batch.x) // _HELD_OUT)
         self.fitted.add(inputs[:cut], {group: residual[:cut] for group, residual in residuals.items()})
         self.held.add(inputs[cut:], {group: residual[cut:] for group, residual in residuals.items()})
@@ -166,7 +194,7 @@ class _LayerFit:
         for group, block in self.network.blocks(self.index):
             columns = readable_values(self.network.structure, self.index, group)
             read = torch.cat([columns, torch.tensor([self.values])]) if intercept else columns
-            ridge = self._ridge(group, read, intercept)
+            ridge = self.ridge if self.ridge is not None else self._best_ridge(group, read, intercept)
             step = _ridge_step(everything, group, read, ridge, intercept)
             weight_step, bias_step = (step[:-1], step[-1]) if intercept else (step, torch.zeros(step.shape[1]))
             folded = fold(block, self.layer)
@@ -174,10 +202,8 @@ class _LayerFit:
             fitted, state = Folded(weight, folded.bias + bias_step), norm_state(block)
             unfold(block, fitted, observed_norm(everything.gram / everything.rows, fitted, columns, state))
 
-    def _ridge(self, group: Group, read: Tensor, intercept: bool) -> float:
-        """Return the ridge asked for, or the one that predicts the held-out samples best."""
-        if self.options.ridge is not None:
-            return self.options.ridge
+    def _best_ridge(self, group: Group, read: Tensor, intercept: bool) -> float:
+        """Return the ridge that predicts the held-out samples best."""
         gram, right = self.held.gram[read][:, read], self.held.right[group][read]
 
         def held_out_error(ridge: float) -> float:
@@ -189,6 +215,11 @@ class _LayerFit:
     def _choose(self, output: Tensor) -> Tensor | None:
         """Draw the positions of this batch; None takes all."""
         return choose_positions(output.shape[2:].numel(), self.positions, self.generator)
+
+
+def _pre_activations(network: MultitaskNetwork, index: int, x: Tensor, signals: Signals) -> dict[Group, Tensor]:
+    """Return the pre-activations of all groups of a layer."""
+    return {group: block.pre(network.inputs_of(index, group, x, signals)) for group, block in network.blocks(index)}
 
 
 def _largest_kept(plan: LayerPlan) -> LayerPlan:
@@ -215,7 +246,7 @@ def _ridge_step(moments: _Moments, group: Group, read: Tensor, ridge: float, int
     step = torch.cholesky_solve(right, factor)
     if failed or not torch.isfinite(step).all():
         raise DataError(
-            f"layer {moments.layer!r}: the least squares of weights='refit' overflow or are singular; scale the "
+            f"layer {moments.layer!r}: the least squares of the refit overflow or are singular; scale the "
             "calibration inputs, raise ridge= or use weights='average'"
         )
     return step

@@ -15,6 +15,7 @@ from pam_opt.gradients import Place
 from pam_opt.macs import costs, output_positions
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.choose import choose_units
+from pam_opt.pruning.compensation import compensate
 from pam_opt.pruning.methods import METHODS
 from pam_opt.pruning.pruner import Pruner
 from pam_opt.pruning.schedule import Schedule
@@ -60,6 +61,7 @@ def prune(
     combinations: CombinationWeights | None = None,
     reference: Mapping[str, float] | None = None,
     training: TrainOptions | Sequence[TrainOptions] | None = None,
+    refit: Batches | None = None,
     progress: Callable[[PruneStep], None] | None = None,
 ) -> MultitaskNetwork:
     """Remove units step by step and return the cheapest network that was still good enough.
@@ -75,6 +77,8 @@ def prune(
     reference : task -> metric that the drop is counted from; default: the given network on `validation`
     training : learning rate and optimiser of all fine-tuning; or of the warm-up, the first removal, the second
         and so on, the last for all that follow
+    refit : calibration batches, some hundred samples or more: every removal is made up for on them by least squares
+        before the fine-tuning, see `pam_opt.pruning.compensation`; None does not
     progress : called after every step, and at the end once more with the step that is returned and why it ended
 
     Returns
@@ -92,7 +96,7 @@ def prune(
     pruner.check(schedule)
     options = _options(training)
     allowed = _allowed(network, validation, tasks, schedule.max_drop, reference)
-    run = _Run(pruner, train_batches, validation, tasks, options, schedule, allowed, combinations)
+    run = _Run(pruner, train_batches, validation, tasks, options, schedule, allowed, combinations, refit)
     report = progress or (lambda step: None)
     best, reached = run.prune(_with_input_shape(copy.deepcopy(network), train_batches), report)
     report(reached)
@@ -111,6 +115,7 @@ class _Run:
     schedule: Schedule
     allowed: Mapping[str, float]
     combinations: CombinationWeights | None
+    calibration: Batches | None
 
     def prune(
         self, network: MultitaskNetwork, report: Callable[[PruneStep], None]
@@ -201,12 +206,15 @@ class _Run:
         return gone, _stuck(structure, keep, closed)
 
     def without(self, network: MultitaskNetwork, gone: Sequence[tuple[Place, int]]) -> MultitaskNetwork:
-        """Remove units."""
+        """Remove units, and make up for them where calibration batches were given."""
         keep: dict[Place, Tensor] = {}
         for place, unit in gone:
             index, group = place
             keep.setdefault(place, torch.ones(network.structure.widths[index][group], dtype=torch.bool))[unit] = False
-        return self.pruner.remove(network, keep)
+        smaller = self.pruner.remove(network, keep)
+        if self.calibration is not None and gone:
+            compensate(smaller, network, keep, self.calibration)
+        return smaller
 
 
 def _stuck(structure: Structure, keep: Mapping[Place, Tensor], closed: Mapping[Place, Tensor]) -> str:

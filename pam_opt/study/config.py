@@ -139,10 +139,15 @@ class FineTuneConfig(_TrainConfig):
     augment: Literal["crop", "crop-flip"] | None = None
 
 
+REFIT = "+refit"
+"""Behind the name of a pruning method: every removal is made up for by least squares."""
+
+
 class PruneConfig(_TrainConfig):
     """Pruning to an allowed drop or to a number of MACs; see `pam_opt.pruning.Schedule`.
 
-    Every entry of `methods` is a result of its own. So is every entry of `epochs`, the fine-tuning that the pruning
+    Every entry of `methods` is a result of its own; ``taylor+refit`` is ``taylor`` with every removal made up for by
+    least squares on the calibration samples. So is every entry of `epochs`, the fine-tuning that the pruning
     may spend in all, spread over `removals`; without `epochs`, `steps`, `warm_up` and `patience` say how long is
     trained. `limit` says which metric may drop: the task's own or plain accuracy. The learning rate's schedule
     starts anew after every removal.
@@ -198,11 +203,12 @@ class StudyConfig(_Section):
     def _check(self) -> "StudyConfig":
         from pam_opt.study.methods import METHODS
 
+        pruners = self.prune.methods if self.prune else ()
         for given, known, what in (
             ([self.family.name], FAMILIES, "family"),
             ([self.merge.cost], COSTS, "merge.cost"),
             (self.methods, METHODS, "methods"),
-            (self.prune.methods if self.prune else (), PRUNING_METHODS, "prune.methods"),
+            ([name.removesuffix(REFIT) for name in pruners], PRUNING_METHODS, "prune.methods"),
             ([task.loss for task in self.tasks if task.loss is not None], LOSSES, "tasks.loss"),
         ):
             unknown = [name for name in given if name not in known]

@@ -18,7 +18,7 @@ from pam_opt.merging import single
 from pam_opt.plans import Plan
 from pam_opt.pruning import PruneStep
 from pam_opt.storage import save
-from pam_opt.study.config import StudyConfig
+from pam_opt.study.config import REFIT, StudyConfig
 from pam_opt.study.environment import environment
 from pam_opt.study.folder import claim_folder, make_folder, read_record, write_record
 from pam_opt.study.methods import METHODS, Built, Ingredients
@@ -185,6 +185,7 @@ class _SeedRun:
         if config is None or cell.pruner is None:
             return system, []
         plain = config.limit == "plain"
+        method, plus, _ = cell.pruner.partition(REFIT)
         reference = {name: parent.plain_validation if plain else parent.validation for name, parent in parents.items()}
         batches = self._train_batches(config.batch_size, config.augment)
         validation = split_batches(self.dataset, "validation", self.tasks)
@@ -194,11 +195,12 @@ class _SeedRun:
                 batches,
                 validation,
                 [task.plain() for task in self.tasks] if plain else self.tasks,
-                cell.pruner,
+                method,
                 config.plan(cell.prune_epochs, len(batches)),
                 config.options(),
                 self.config.combinations,
                 reference,
+                self._calibration() if plus else None,
                 lambda step: update(start - step.expected_macs, start),
             )
 

@@ -64,6 +64,7 @@ class System:
         training: TrainOptions,
         weights: CombinationWeights | None,
         reference: Mapping[str, float],
+        calibration: Batches | None,
         progress: Callable[[PruneStep], None] | None,
     ) -> tuple["System", list[list[PruneStep]]]:
         """Prune every network by the same schedule; a network of one task by itself.
@@ -86,6 +87,7 @@ class System:
                     combinations=weights if alone else None,
                     reference=reference,
                     training=training,
+                    refit=calibration,
                     progress=_both(history.append, progress),
                 )
             )
