@@ -39,7 +39,7 @@ def budget_results(
     within: Within = lambda method, pruner, budget, seed: True,
     *,
     methods: tuple[str, ...] = ("separate", "pam", "greedy", "optimal"),
-    pruners: tuple[str, ...] = ("vib", "taylor"),
+    pruners: tuple[str, ...] = ("vib", "taylor-pam"),
     budgets: tuple[float, ...] = BUDGETS,
     seeds: int = 3,
 ) -> list[dict[str, Any]]:

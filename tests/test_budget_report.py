@@ -200,7 +200,7 @@ def test_an_interval_with_one_in_it_is_undecided():
     made = budget_results(lambda m, p, b, s: 1000 * (1 + (0.3 if m == "greedy" and s == 1 else 0.0)))
     (line,) = [line for line in duel_sentences(made) if line.startswith("'optimal' against 'greedy'")]
     assert line == "'optimal' against 'greedy': vib: undecided at 0, 1, 5 and 20 epochs; " \
-                   "taylor: undecided at 0, 1, 5 and 20 epochs."  # fmt: skip
+                   "taylor-pam: undecided at 0, 1, 5 and 20 epochs."  # fmt: skip
 
 
 def test_one_seed_decides_nothing():
@@ -258,7 +258,7 @@ def test_the_summary_holds_every_part():
 
 
 @pytest.mark.parametrize("draw", [cost_against_budget, solver_against_budget])
-@pytest.mark.parametrize("pruners", [("vib",), ("vib", "taylor"), ("vib", "taylor", "magnitude")])
+@pytest.mark.parametrize("pruners", [("vib",), ("vib", "taylor-pam"), ("vib", "taylor-pam", "magnitude")])
 def test_words_of_the_figures_are_inside_and_apart(draw, pruners):
     figure = draw(budget_results(cost, greedy_outside, methods=EVERY, pruners=pruners))
     assert figure is not None

@@ -29,7 +29,7 @@ class Published:
 
 PUBLISHED = {
     "vib": Published("P1", {SHARED: ("1.85", "2.01", "1.08"), SEPARATE: ("0.995", "1.08", "1.16")}),
-    "taylor": Published("P2", {SHARED: ("1.67", "-", "1.18"), SEPARATE: ("1.00", "-", "1.41")}),
+    "taylor-pam": Published("P2", {SHARED: ("1.67", "-", "1.18"), SEPARATE: ("1.00", "-", "1.41")}),
 }
 """LeNet-5, FashionMNIST, two tasks of five labels [1]; P2 {A,B} is derived from constants in the authors' code.
 
