@@ -447,6 +447,20 @@ def test_a_target_that_cannot_be_reached_ends_with_the_best_and_says_so(method):
     assert pam.costs(small).expected == pytest.approx(min(step.expected_macs for step in steps))
 
 
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_training_what_is_left_leaves_the_network_before_as_it_was(method):
+    network, tasks = merged_example("lenet5", 2, share=0.5), make_tasks(2)
+    data = make_data(SHAPES["lenet5"], tasks, (16, 16))
+    pruner = METHODS[method]()
+    network = pruner.start(network)
+    place = (1, AB)
+    keep = {place: torch.ones(network.structure.widths[1][AB], dtype=torch.bool)}
+    keep[place][0] = False
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    pruner.train(pruner.remove(network, keep), data, tasks, 3, pam.TrainOptions(0.01))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
 def test_units_are_taken_by_number():
     network, tasks = merged_example("mlp", 2), make_tasks(2)
     data = make_data(SHAPES["mlp"], tasks, (16,))

@@ -100,9 +100,10 @@ def gates_of(network: MultitaskNetwork) -> dict[Place, Gate]:
 
 
 def remove_gated_units(network: MultitaskNetwork, keep: Mapping[Place, Tensor]) -> MultitaskNetwork:
-    """Remove units with their gates; the other gates keep what they have learned."""
+    """Remove units with their gates; copies of the other gates keep what they have learned."""
     smaller = remove_units(network, keep)
-    gates = {place: gate.kept(keep[place]) if place in keep else gate for place, gate in gates_of(network).items()}
+    every = {place: torch.ones(len(gate.mu), dtype=torch.bool) for place, gate in gates_of(network).items()}
+    gates = {place: gate.kept(keep.get(place, every[place])) for place, gate in gates_of(network).items()}
     return _attach(smaller, {place: gate for place, gate in gates.items() if len(gate.mu)}).train(network.training)
 
 
