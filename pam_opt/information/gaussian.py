@@ -1,6 +1,7 @@
 """Information of noisy Gaussian units, from covariances within classes."""
 
 import copy
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
@@ -100,9 +101,9 @@ class _GaussianGrowth(Growth):
         column = self._column(unit)
         self._residual = (self._residual - column.square_()).clamp_(min=1.0)  # noise is independent of everything
 
+    @abstractmethod
     def _column(self, unit: int) -> torch.Tensor:
         """Return (G, N) the column that the unit adds to the Cholesky factors, and take note of it."""
-        raise NotImplementedError
 
 
 class _CholeskyGrowth(_GaussianGrowth):

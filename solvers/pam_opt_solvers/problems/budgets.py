@@ -252,6 +252,17 @@ class JointBudget:
             raise ProblemError(f"a set function '{kind}' cannot be made of {sorted(parameters)}: {err}") from err
 
 
+def joint_arrays(joint: tuple[JointBudget, ...]) -> dict[str, NDArray[Any]]:
+    """Return all joint budgets as arrays named ``joint.INDEX.NAME``."""
+    named = [(index, budget.arrays()) for index, budget in enumerate(joint)]
+    return {f"joint.{index}.{name}": array for index, arrays in named for name, array in arrays.items()}
+
+
+def negative_limits(linear: BudgetTable, joint: tuple[JointBudget, ...]) -> list[str]:
+    """Return the quoted names of budgets whose limit is negative, which no decision keeps."""
+    return linear.negative() + [f"'{budget.name}'" for budget in joint if budget.limit < 0]
+
+
 def joint_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> tuple[JointBudget, ...]:
     """Build all joint budgets from arrays named ``joint.INDEX.NAME``."""
     found, index = [], 0

@@ -176,8 +176,7 @@ class Grouping(Problem):
 
     def trivial_bound(self) -> float:
         """Return the sum of every unit's cheapest permitted group; +inf if a limit is negative or a unit has none."""
-        limits = [*self.linear.limits, *(budget.limit for budget in self.joint)]
-        return math.inf if min(limits, default=0.0) < 0 else self._cheapest
+        return math.inf if budgets.negative_limits(self.linear, self.joint) else self._cheapest
 
     def settled(self) -> Outcome | None:
         """Return the outcome where no unit has a choice, or all cheapest groups together keep every budget."""
@@ -190,7 +189,7 @@ class Grouping(Problem):
         return None
 
     def _hopeless(self) -> str:
-        negative = self.linear.negative() + [f"'{budget.name}'" for budget in self.joint if budget.limit < 0]
+        negative = budgets.negative_limits(self.linear, self.joint)
         if negative:
             return f"the limit of budget {negative[0]} is negative, and no budget can be"
         without = ~self.permitted.any(axis=1)
@@ -253,10 +252,8 @@ class Grouping(Problem):
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the problem as named arrays without objects."""
-        arrays = {"groups": self.groups, "cost": self.cost} | self.linear.arrays()
-        for index, budget in enumerate(self.joint):
-            arrays |= {f"joint.{index}.{name}": array for name, array in budget.arrays().items()}
-        return arrays
+        own = {"groups": self.groups, "cost": self.cost}
+        return own | self.linear.arrays() | budgets.joint_arrays(self.joint)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from pam_opt_solvers.errors import ProblemError
 from pam_opt_solvers.integer_program import IntegerProgram
 from pam_opt_solvers.outcome import Outcome, Status
-from pam_opt_solvers.problems.budgets import BudgetTable, JointBudget, joint_from_arrays
+from pam_opt_solvers.problems.budgets import (
+    BudgetTable,
+    JointBudget,
+    joint_arrays,
+    joint_from_arrays,
+    negative_limits,
+)
 from pam_opt_solvers.problems.checks import as_float64, as_instances, extent
 from pam_opt_solvers.problems.features import Feature
 from pam_opt_solvers.problems.grouping import as_groups
@@ -243,14 +249,13 @@ class PairedGrouping(Problem):
 
     def trivial_bound(self) -> float:
         """Return the sum of the least that every unit pays; +inf if a limit is negative or a unit has no choice."""
-        limits = [*self.linear.limits, *(budget.limit for budget in self.joint)]
-        if min(limits, default=0.0) < 0 or (self._least == np.inf).any():
+        if negative_limits(self.linear, self.joint) or (self._least == np.inf).any():
             return math.inf
         return math.fsum(self._least)
 
     def settled(self) -> Outcome | None:
         """Return the outcome without units, or where a unit has no choice."""
-        negative = self.linear.negative() + [f"'{budget.name}'" for budget in self.joint if budget.limit < 0]
+        negative = negative_limits(self.linear, self.joint)
         if negative:
             return Outcome(Status.INFEASIBLE, note=f"the limit of budget {negative[0]} is negative, and no use is")
         stuck = np.flatnonzero(self._least == np.inf)
@@ -285,10 +290,8 @@ class PairedGrouping(Problem):
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the problem as named arrays without objects."""
-        arrays = {"groups": self.groups, "alone": self.alone, "pair_cost": self.pair_cost} | self.linear.arrays()
-        for index, budget in enumerate(self.joint):
-            arrays |= {f"joint.{index}.{name}": array for name, array in budget.arrays().items()}
-        return arrays
+        own = {"groups": self.groups, "alone": self.alone, "pair_cost": self.pair_cost}
+        return own | self.linear.arrays() | joint_arrays(self.joint)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
