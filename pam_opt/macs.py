@@ -1,14 +1,14 @@
 """The cost of every combination of tasks, in multiply-accumulates (MACs)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from pam_opt.errors import UnsupportedModel
-from pam_opt.network import GroupLayer, MultitaskNetwork, require_multitask, run_prelude
-from pam_opt.structure import Structure
+from pam_opt.network import GroupLayer, MultitaskNetwork, Values, require_multitask, run_prelude
+from pam_opt.structure import INPUT, Layer, Structure
 from pam_opt.tasks import CombinationWeights, Group, check_known, combination_key, combinations, distribution
 
 
@@ -73,7 +73,7 @@ def combination_macs(structure: Structure, positions: Sequence[int], combination
     """Count the MACs of one combination; `positions` as from `output_positions`."""
     active = check_known(combination, structure.tasks)
     return sum(
-        units * structure.fan_in(index, group) * layer.kernel_area * positions[index]
+        units * structure.fan_in(index, group) * layer.kernel_area * layer.size * positions[index]
         for index, layer in enumerate(structure.layers)
         for group, units in structure.widths[index].items()
         if group & active
@@ -88,20 +88,37 @@ def run_probability(group: Group, probabilities: Mapping[Group, float]) -> float
 def unit_macs(
     structure: Structure, positions: Sequence[int], probabilities: Mapping[Group, float]
 ) -> dict[tuple[int, Group], float]:
-    """Return what E[C] loses when one unit of (layer index, group) is removed, all others staying."""
+    """Return what E[C] loses when one unit of (space, group) is removed, all others staying.
+
+    The unit goes from all tied layers, and from what every layer reads.
+    """
     pi = {group: run_probability(group, probabilities) for widths in structure.widths for group in widths}
-    saved: dict[tuple[int, Group], float] = {}
-    for index, layer in enumerate(structure.layers[:-1]):
-        reader = structure.layers[index + 1]
-        for group in structure.widths[index]:
-            own = pi[group] * layer.kernel_area * positions[index] * structure.fan_in(index, group)
-            readers = sum(pi[g] * units for g, units in structure.widths[index + 1].items() if g <= group)
-            saved[index, group] = own + reader.kernel_area * positions[index + 1] * readers
+    rates = [
+        layer.kernel_area * layer.size * places for layer, places in zip(structure.layers, positions, strict=True)
+    ]
+    saved = {(space, group): 0.0 for space in structure.spaces for group in structure.widths[space]}
+    for index, layer in enumerate(structure.layers):
+        if not rates[index]:
+            continue
+        for group, units in structure.widths[index].items():
+            cost = pi[group] * rates[index]
+            if index < len(structure.layers) - 1:
+                saved[layer.ties, group] += cost * structure.fan_in(index, group)
+            if layer.is_dense:
+                for source, read in structure.sources(index, group):
+                    if source == INPUT:
+                        continue
+                    space = structure.layers[source].ties
+                    # A unit that reads itself is counted once, not as a row and a column.
+                    left = units - 1 if (space, read) == (layer.ties, group) else units
+                    saved[space, read] += cost * left
     return saved
 
 
 def output_positions(structure: Structure, input_shape: Sequence[int] | None = None) -> list[int]:
-    """Count the output positions (H x W, or 1) of every layer, by running one unit per layer on the meta device.
+    """Count the output positions of every layer, by running one unit per layer on the meta device.
+
+    That is H x W of a map, tokens of a sequence, tokens x tokens of an attention, otherwise 1.
 
     Raises
     ------
@@ -111,17 +128,24 @@ def output_positions(structure: Structure, input_shape: Sequence[int] | None = N
     if shape is None:
         raise UnsupportedModel("the network does not remember its input shape; give input_shape=(C, H, W)")
     counts: list[int] = []
-    inputs = structure.inputs
+    one = frozenset({"one"})
+    narrow = replace(structure, tasks=("one",), widths=({one: 1},) * len(structure.layers), input_shape=None)
     try:
         with torch.device("meta"), torch.no_grad():
-            prelude = nn.Sequential(*(operation.build(structure.inputs) for operation in structure.prelude))
-            x = run_prelude(structure, prelude, torch.empty(1, *shape))
-            for layer in structure.layers:
-                block = GroupLayer(layer, inputs, 1).eval()
-                counts.append(block.pre(x).shape[2:].numel())
-                x, inputs = block(x), 1
+            network = MultitaskNetwork(narrow).eval()
+            values: Values = {INPUT: {one: run_prelude(structure, network.prelude, torch.empty(1, *shape))}}
+            for index, layer in enumerate(structure.layers):
+                counts.append(_positions(layer, network.block(index, one), network.inputs_of(index, one, values)))
+                values = network.advance(index, values)
     except (RuntimeError, ValueError, TypeError, IndexError) as err:
         raise UnsupportedModel(f"input shape {shape} does not fit the network: {err}") from err
     if 0 in counts:
         raise UnsupportedModel(f"input shape {shape} does not fit the network: it leaves a layer without positions")
     return counts
+
+
+def _positions(layer: Layer, block: GroupLayer, inputs: Tensor | Sequence[Tensor]) -> int:
+    if layer.kind == "attention":
+        return inputs[0].shape[1] * inputs[1].shape[1]
+    shape = block.pre(inputs).shape
+    return shape[1:-1].numel() if layer.kind in ("linear", "layer_norm") else shape[2:].numel()

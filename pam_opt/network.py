@@ -1,20 +1,27 @@
 """The multitask network: per layer one dense operation for every group, and only the groups that are needed run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from pam_opt.errors import PlanError, UnsupportedModel
-from pam_opt.structure import Layer, Structure, canonical
+from pam_opt.structure import INPUT, JOINS, Layer, Structure, Widths, canonical
 from pam_opt.tasks import Group, check_known, combination_key
 
 Signals = dict[Group, Tensor]
-"""The output of every active group of one layer."""
+"""The output of every active group of one layer; of the input, itself for the group of all tasks."""
+
+Values = dict[int, Signals]
+"""The signals of the layers that are still to be read, and of `INPUT`."""
 
 
 class GroupLayer(nn.Module):
-    """The units of one group in one layer: ``pre`` gives their pre-activations, ``post`` what follows."""
+    """The units of one group in one layer: ``pre`` gives their pre-activations, ``post`` what follows.
+
+    Layers that join signals take a sequence of tensors, all others one tensor.
+    """
 
     def __init__(self, layer: Layer, inputs: int, units: int) -> None:
         super().__init__()
@@ -36,7 +43,7 @@ class GroupLayer(nn.Module):
         assert module is None or isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
         return module
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Sequence[Tensor]) -> Tensor:
         return self.post(self.pre(x))
 
 
@@ -100,19 +107,32 @@ class MultitaskNetwork(nn.Module):
             if active is None or group & active:
                 yield group, self.block(index, group)
 
-    def inputs_of(self, index: int, group: Group, x: Tensor, signals: Signals) -> Tensor:
-        """Concatenate what `group` of layer `index` reads; `x` is the input behind the prelude."""
-        sources = self.structure.sources(index, group)
-        if sources is None:
-            return x
-        return signals[sources[0]] if len(sources) == 1 else torch.cat([signals[h] for h in sources], dim=1)
+    def inputs_of(self, index: int, group: Group, values: Values) -> Tensor | list[Tensor]:
+        """Collect what `group` of layer `index` reads: one tensor, or what a layer joins."""
+        layer = self.structure.layers[index]
+        signals = [values[source][read] for source, read in self.structure.sources(index, group)]
+        if layer.kind in JOINED:
+            return signals
+        return signals[0] if len(signals) == 1 else torch.cat(signals, dim=channel_axis(layer))
 
-    def run_layer(self, index: int, x: Tensor, signals: Signals, active: Group) -> Signals:
-        """Compute the active groups of one layer from those of the layer before."""
-        return {group: block(self.inputs_of(index, group, x, signals)) for group, block in self.blocks(index, active)}
+    def run_layer(self, index: int, values: Values, active: Group) -> Signals:
+        """Compute the active groups of one layer from those of the layers that it reads."""
+        return {group: block(self.inputs_of(index, group, values)) for group, block in self.blocks(index, active)}
 
-    def enter(self, x: Tensor) -> Tensor:
-        """Check an input and run the prelude: what the first layer reads.
+    def advance(self, index: int, values: Values, active: Group | None = None) -> Values:
+        """Compute layer `index`, and return all values that later layers read; those of the last layer stay."""
+        now = {**values, index: self.run_layer(index, values, frozenset(self.tasks) if active is None else active)}
+        return {place: signals for place, signals in now.items() if self._last_read[place] > index}
+
+    @cached_property
+    def _last_read(self) -> dict[int, int]:
+        last = {place: place for place in range(INPUT, len(self.structure.layers))}
+        for index, layer in enumerate(self.structure.layers):
+            last.update(dict.fromkeys(layer.inputs, index))
+        return {**last, len(self.structure.layers) - 1: len(self.structure.layers)}
+
+    def enter(self, x: Tensor) -> Values:
+        """Check an input and run the prelude: what the first layers read.
 
         Raises
         ------
@@ -125,7 +145,7 @@ class MultitaskNetwork(nn.Module):
             raise UnsupportedModel(f"input on {x.device} does not fit; the network is on {weight.device}: x.to() it")
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise UnsupportedModel(f"input of {x.dtype} does not fit; the network takes {weight.dtype}: x.to() it")
-        return run_prelude(self.structure, self.prelude, x)
+        return {INPUT: {frozenset(self.tasks): run_prelude(self.structure, self.prelude, x)}}
 
     def forward(self, x: Tensor, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Run a combination of tasks.
@@ -146,11 +166,20 @@ class MultitaskNetwork(nn.Module):
         """
         asked = (tasks,) if isinstance(tasks, str) else tasks
         active = frozenset(self.tasks) if asked is None else check_known(asked, self.tasks)
-        x = self.enter(x)
-        signals: Signals = {}
+        values = self.enter(x)
         for index in range(len(self.layers)):
-            signals = self.run_layer(index, x, signals, active)
-        return {task: signals[frozenset({task})] for task in self.tasks if task in active}
+            values = self.advance(index, values, active)
+        heads = values[len(self.layers) - 1]
+        return {task: heads[frozenset({task})] for task in self.tasks if task in active}
+
+
+JOINED = JOINS | {"layer_norm"}
+"""Kinds of layers whose modules take a sequence of tensors."""
+
+
+def channel_axis(layer: Layer) -> int:
+    """Return the axis on which what a layer reads and computes has its units: 1 for maps, the last for features."""
+    return -1 if layer.kind in ("linear", "attention", "layer_norm") else 1
 
 
 def _key(group: Group) -> str:
@@ -167,13 +196,23 @@ def _check(structure: Structure) -> None:
                     f"layer {layer.name!r}: group {combination_key(group)!r} with {units} units is impossible"
                 )
             if structure.fan_in(index, group) == 0:
+                before = " and ".join(repr(structure.layers[source].name) for source in layer.inputs)
                 raise PlanError(
                     f"layer {layer.name!r}: units of group {combination_key(group)!r} would read nothing, because "
-                    f"layer {structure.layers[index - 1].name!r} has no unit that serves all these tasks; "
+                    f"layer {before} has no unit that serves all these tasks; "
                     "share or keep units there, or share none here"
                 )
+        if widths != structure.widths[layer.ties]:
+            raise PlanError(
+                f"layer {layer.name!r} writes the units of {structure.layers[layer.ties].name!r}, so both need the same "
+                f"groups: {_shown(widths)} against {_shown(structure.widths[layer.ties])}"
+            )
     if set(structure.widths[-1]) != {frozenset({task}) for task in structure.tasks}:
         raise PlanError(f"the last layer must hold one head for each of the tasks {sorted(structure.tasks)}")
+
+
+def _shown(widths: Widths) -> str:
+    return ", ".join(f"{combination_key(group)}: {widths[group]}" for group in canonical(widths))
 
 
 def require_multitask(network: object, what: str) -> None:

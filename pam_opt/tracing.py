@@ -314,9 +314,9 @@ class _ChainBuilder:
                 self._refuse(name, module, f"takes {module.in_channels} channels, which its input does not give")
             names = ("kernel_size", "stride", "padding", "dilation")
             settings = {key: _jsonable(getattr(module, key)) for key in names}
-            return module.in_channels, module.out_channels, Layer(name, "conv2d", settings, bias, 1, None, ())
+            return module.in_channels, module.out_channels, self._layer(name, "conv2d", settings, bias, 1)
         if before is None:
-            return module.in_features, module.out_features, Layer(name, "linear", {}, bias, 1, None, ())
+            return module.in_features, module.out_features, self._layer(name, "linear", {}, bias, 1)
         if not self.flat or module.in_features % before:
             self._refuse(
                 name,
@@ -324,7 +324,11 @@ class _ChainBuilder:
                 f"takes {module.in_features} features, but {before} units come in; flatten first",
             )
         features = module.in_features // before
-        return before, module.out_features, Layer(name, "linear", {}, bias, features, None, ())
+        return before, module.out_features, self._layer(name, "linear", {}, bias, features)
+
+    def _layer(self, name: str, kind: str, settings: dict[str, Any], bias: bool, features: int) -> Layer:
+        index = len(self.graph) - 1
+        return Layer(name, kind, settings, bias, features, None, (), (index - 1,), index)
 
     def _add_norm(self, name: str, module: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         if self.current is None:
