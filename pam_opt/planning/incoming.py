@@ -19,7 +19,7 @@ def incoming_weights(request: Request, planned: Sequence[LayerPlan]) -> Incoming
         layer = next(iter(parents.values())).structure.layers[index]
         folded = [fold(parent.block(index, frozenset({task})), layer) for task, parent in parents.items()]
         mix = Mix(*place_members(members, shares, request.units(index)), len(members))
-        mixed = mixed_weights(folded, mix, Mix.of(planned[-1]) if index else None)
+        mixed = mixed_weights(folded, mix, [Mix.of(planned[-1]) if index else None])
         return np.concatenate([mixed.weight.flatten(1).numpy(), mixed.bias[:, None].numpy()], axis=1)
 
     return incoming
