@@ -197,7 +197,9 @@ def _check(structure: Structure) -> None:
         raise PlanError(f"{len(structure.layers)} layers for tasks {list(structure.tasks)}: give a head for each task")
     for index, (layer, widths) in enumerate(zip(structure.layers, structure.widths, strict=True)):
         if not (layer.inputs and all(INPUT <= source < index for source in layer.inputs) and 0 <= layer.ties <= index):
-            raise PlanError(f"layer {layer.name!r} reads the layers {layer.inputs} and is tied to {layer.ties}: not before it")
+            raise PlanError(
+                f"layer {layer.name!r} reads the layers {layer.inputs} and is tied to {layer.ties}: not before it"
+            )
         for group, units in widths.items():
             if units < 1 or not group or not group <= frozenset(structure.tasks):
                 raise PlanError(

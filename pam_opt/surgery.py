@@ -52,9 +52,7 @@ def _mask(keep: Mapping[Place, Tensor], place: Place, structure: Structure) -> T
     return mask.bool()
 
 
-def _columns(
-    structure: Structure, index: int, group: Group, masks: Sequence[Mapping[Group, Tensor]]
-) -> Tensor | None:
+def _columns(structure: Structure, index: int, group: Group, masks: Sequence[Mapping[Group, Tensor]]) -> Tensor | None:
     """Mark the input units that stay; None for a layer whose units read themselves only."""
     if not structure.layers[index].is_dense:
         return None

@@ -114,7 +114,8 @@ def collect(
                 break
     spaces = next(iter(parents.values())).structure.spaces
     layers = tuple(
-        _responses(parents, space, torch.cat(values)) for space, values in zip(spaces, zip(*kept, strict=True), strict=True)
+        _responses(parents, space, torch.cat(values))
+        for space, values in zip(spaces, zip(*kept, strict=True), strict=True)
     )
     columns = {task.name: labels_of(task, _joined(task.name, targets[task.name]), labels) for task in tasks}
     return Collected(layers, columns, shape, time.perf_counter() - started)

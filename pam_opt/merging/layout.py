@@ -18,9 +18,7 @@ def heads_plan(parents: Mapping[str, MultitaskNetwork], name: str) -> LayerPlan:
     return LayerPlan.build(name, places, [np.ones(count) for count in outputs], groups)
 
 
-def plan_of_every_layer(
-    parents: Mapping[str, MultitaskNetwork], plan: Plan
-) -> list[LayerPlan]:
+def plan_of_every_layer(parents: Mapping[str, MultitaskNetwork], plan: Plan) -> list[LayerPlan]:
     """Return the plan of every layer: that of the first layer that writes the same units, and of the heads.
 
     Raises

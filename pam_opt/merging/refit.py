@@ -101,8 +101,11 @@ def fit_to(
                 for batch in batches:
                     fit.add(batch)
                 fit.write()
+            else:
+                for batch in batches:
+                    batch.taught = [_observed(*pair, index)[1] for pair in zip(teachers, batch.taught, strict=True)]
             for batch in batches:
-                batch.advance(network, teachers, index)
+                batch.fitted = network.advance(index, batch.fitted)
             if progress:
                 progress(index + 1, len(aims))
 
@@ -115,18 +118,11 @@ def _mixed(plan: LayerPlan, size: int) -> Aim:
 
 @dataclass
 class _Stream:
-    """One batch on its way through all networks, in front of the same layer of each."""
+    """One batch on its way through all networks."""
 
     fitted: Values
     taught: list[Values]
     samples: int
-
-    def advance(self, network: MultitaskNetwork, teachers: Sequence[MultitaskNetwork], index: int) -> None:
-        """Move behind the layer."""
-        self.fitted = network.advance(index, self.fitted)
-        self.taught = [
-            teacher.advance(index, values) for teacher, values in zip(teachers, self.taught, strict=True)
-        ]
 
 
 class _LayerFit:
@@ -149,19 +145,17 @@ class _LayerFit:
         self.regression: Regression | None = None
 
     def add(self, batch: _Stream) -> None:
+        """Take the rows of one batch; moves it behind the layer in the teachers."""
         outputs = _pre_activations(self.network, self.index, batch.fitted)
         joined, count = self.network.all_inputs(self.index, batch.fitted), self._positions(outputs)
         values = joined.shape[channel_axis(self.layer)] * (1 if self.layer.kind == "linear" else self._area)
         wanted = min(count, rows_per_sample(values, self.samples))
         chosen = choose_positions(count, wanted, self.generator)
         inputs = append_one(input_rows(joined, self.layer, chosen))
-        taught = [
-            {
-                group: unit_rows(values, self.layer, chosen)
-                for group, values in _pre_activations(teacher, self.index, signals).items()
-            }
-            for teacher, signals in zip(self.teachers, batch.taught, strict=True)
-        ]
+        taught = []
+        for number, teacher in enumerate(self.teachers):
+            observed, batch.taught[number] = _observed(teacher, batch.taught[number], self.index)
+            taught.append({group: unit_rows(values, self.layer, chosen) for group, values in observed.items()})
         residuals = {
             group: self.aim(group, taught) - unit_rows(output, self.layer, chosen) for group, output in outputs.items()
         }
@@ -201,6 +195,20 @@ class _LayerFit:
 def _pre_activations(network: MultitaskNetwork, index: int, values: Values) -> dict[Group, Tensor]:
     """Return the pre-activations of all groups of a layer."""
     return {group: block.pre(network.inputs_of(index, group, values)) for group, block in network.blocks(index)}
+
+
+def _observed(network: MultitaskNetwork, values: Values, index: int) -> tuple[dict[Group, Tensor], Values]:
+    """Run a layer, and return its pre-activations as well; runs all hooks, gates among them."""
+    seen: dict[Group, Tensor] = {}
+    handles = [
+        block.pre.register_forward_hook(lambda _module, _inputs, output, group=group: seen.__setitem__(group, output))
+        for group, block in network.blocks(index)
+    ]
+    try:
+        return seen, network.advance(index, values)
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _largest_kept(plan: LayerPlan) -> LayerPlan:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,10 +28,21 @@ def input_rows(x: Tensor, layer: Layer, chosen: Tensor | None) -> Tensor:
     """Return what each output position reads, (N x chosen positions, inputs x area)."""
     if layer.kind == "linear":
         return unit_rows(x, layer, chosen)
-    settings = layer.settings
-    kernel, dilation = settings["kernel_size"], settings["dilation"]
-    x = functional.pad(x, _padding(settings))
-    return unit_rows(functional.unfold(x, kernel, dilation=dilation, stride=settings["stride"]), layer, chosen)
+    windows = _windows(functional.pad(x, _padding(layer.settings)).contiguous(), layer.settings)
+    if chosen is None:
+        return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
+    width = windows.shape[3]
+    return windows[:, :, chosen // width, chosen % width].transpose(1, 2).flatten(2).flatten(0, 1)
+
+
+def _windows(x: Tensor, settings: Mapping[str, Any]) -> Tensor:
+    """View a padded map as (N, channels, rows, columns, kernel height, kernel width): nothing is copied."""
+    sizes, strides = list(x.shape[:2]), list(x.stride()[:2])
+    steps = zip(settings["kernel_size"], settings["dilation"], settings["stride"], x.shape[2:], strict=True)
+    counts = [(size - dilation * (kernel - 1) - 1) // stride + 1 for kernel, dilation, stride, size in steps]
+    moves = [step * stride for step, stride in zip(settings["stride"], x.stride()[2:], strict=True)]
+    taps = [step * stride for step, stride in zip(settings["dilation"], x.stride()[2:], strict=True)]
+    return x.as_strided([*sizes, *counts, *settings["kernel_size"]], [*strides, *moves, *taps])
 
 
 def _padding(settings: Mapping[str, object]) -> list[int]:

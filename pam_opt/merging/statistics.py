@@ -37,9 +37,7 @@ def reestimate_batch_norms(network: MultitaskNetwork, calibration: Batches) -> N
             norm.eval()
 
 
-def observed_norm(
-    outputs: tuple[Tensor, Tensor], fitted: Folded, state: NormState | None
-) -> NormState | None:
+def observed_norm(outputs: tuple[Tensor, Tensor], fitted: Folded, state: NormState | None) -> NormState | None:
     """Write the norm of fitted units so that batch statistics in training agree with the running ones.
 
     Parameters

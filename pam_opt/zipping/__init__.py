@@ -14,8 +14,8 @@ from pam_opt.errors import PlanError
 from pam_opt.merging.moments import TaskData
 from pam_opt.network import MultitaskNetwork
 from pam_opt.parents import convert_parents
-from pam_opt.structure import require_chain
 from pam_opt.plans import LayerPlan, Plan
+from pam_opt.structure import require_chain
 from pam_opt.tasks import Task, check_tasks
 from pam_opt.training import Batches, TrainOptions, train
 from pam_opt.zipping.lattice import LatticeForm

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from pam_opt.folding import Folded, NormState, fold, norm_state, unfold
 from pam_opt.merging.closed_form import folded_rows, merged_rows
-from pam_opt.merging.moments import TaskData
 from pam_opt.merging.least_squares import moments_of_outputs
+from pam_opt.merging.moments import TaskData
 from pam_opt.merging.rows import readable_values
 from pam_opt.merging.statistics import observed_norm
 from pam_opt.merging.weights import Mix, mixed_norms, mixed_state
