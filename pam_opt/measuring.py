@@ -46,12 +46,20 @@ class LayerStatistics:
     units : task -> statistics of its parent's units
     covariance : (task s, task t), s before t, and equal where `within` was asked for
         -> (units of s, units of t) covariance of pre-activations
+    further : the same of the other layers with weights that write the same units; the importance is that of the
+        whole unit and the same in all
     """
 
     name: str
     positions: int
     units: Mapping[str, UnitStatistics]
     covariance: Mapping[tuple[str, str], np.ndarray]
+    further: tuple["LayerStatistics", ...] = ()
+
+    @property
+    def writers(self) -> tuple["LayerStatistics", ...]:
+        """The layer and those that write the same units."""
+        return (self, *self.further)
 
     def cross(self, s: str, t: str) -> np.ndarray:
         """Return the covariance between the units of two parents, or within one, (units of s, units of t)."""

@@ -55,6 +55,9 @@ def _plan(request: Request, pose: Pose) -> LayersAndRecords:
     _check_covariance(request)
     layers, records = [], []
     for index in range(len(request.statistics.layers)):
+        if request.kept_per_task(index):
+            layers.append(request.exclusive(index))
+            continue
         layer = _Layer(request, index, pose)
         layers.append(layer.run())
         records.append(layer.record())
