@@ -119,8 +119,8 @@ def plan(
         functional difference on inputs that are merged already, see `pam_opt.zip_networks`; or a control without a
         solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
         Default: ``network`` for two tasks and chains of layers with a `macs_budget`, or with a `loss_budget` and
-        neither a solver named nor a width given, and its record says so; otherwise ``pairing``. ``network``, ``mtz`` and
-        ``paired-grouping`` in one step take chains only
+        neither a solver named nor a width given, and its record says so; otherwise ``pairing``. Chains only:
+        ``network``, ``mtz`` and ``paired-grouping`` in one step
     loss_budget : for ``network`` the predicted loss that a plan may add, met up to 1e-6 of it; for ``pairing``,
         instead of `share`, what all pairs together may add (``cost="fisher"``); for ``grouping`` the predicted loss
         of all that units no longer serve

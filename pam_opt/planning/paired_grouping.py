@@ -28,10 +28,10 @@ import numpy as np
 from pam_opt.errors import PlanError
 from pam_opt.macs import run_probability
 from pam_opt.pair_costs import COSTS
+from pam_opt.planning.chains import refuse_graph
 from pam_opt.planning.clusters import Clusters, Incoming
 from pam_opt.planning.controls import LayersAndRecords
 from pam_opt.planning.grouping import groups_of
-from pam_opt.planning.chains import refuse_graph
 from pam_opt.planning.incoming import incoming_weights
 from pam_opt.planning.lattice import refuse_unreadable
 from pam_opt.planning.paired_problem import paired_problem
