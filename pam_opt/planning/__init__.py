@@ -219,10 +219,10 @@ def _network_is_default(
 
 def _takes_network(parents: Mapping[str, nn.Module], macs_budget: float | None) -> bool:
     """Whether the parents are chains, as the problem of the whole network needs; a budget of MACs insists on it."""
-    networks = convert_parents(parents)
+    structure = next(iter(convert_parents(parents).values())).structure
     if macs_budget is not None:
-        refuse_branches(networks, "macs_budget=")
-    return next(iter(networks.values())).structure.is_chain
+        refuse_branches(structure, "macs_budget=")
+    return structure.is_chain
 
 
 def _with_kept(request: Request, layers: Sequence[LayerPlan], records: Sequence[dict[str, Any]]) -> LayersAndRecords:

@@ -1,9 +1,8 @@
 """What clusters of units read, on inputs that are common to all parents."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor
 
 from pam_opt.errors import PlanError
 from pam_opt.folding import Folded, fold
@@ -36,57 +35,24 @@ def incoming_weights(request: Request, planned: Sequence[LayerPlan]) -> Incoming
     return incoming
 
 
-def segments(request: Request, writer: int) -> Iterator[tuple[int, list[Folded]]]:
-    """Cut the folded weights of a layer by what it reads: (layer index or `INPUT`, weights of every parent).
-
-    Weights are (units, inputs, area) with the channels of a unit, where it has several, as part of the area. Of a
-    layer that keeps units apart there is one segment, of `INPUT`: what a unit reads is no choice. The bias, which
-    belongs to no segment, is with all of them.
-    """
-    layer = request.structure.layers[writer]
-    whole = [
-        _by_unit(fold(parent.block(writer, frozenset({task})), layer), layer.size)
-        for task, parent in request.parents.items()
-    ]
-    if not layer.is_dense:
-        yield INPUT, whole
-        return
-    start = [0] * len(whole)
-    for source in layer.inputs:
-        stop = [
-            begin + parent.structure.units(source, frozenset({task}))
-            for begin, (task, parent) in zip(start, request.parents.items(), strict=True)
-        ]
-        cut = zip(whole, start, stop, strict=True)
-        yield source, [Folded(own.weight[:, begin:end], own.bias) for own, begin, end in cut]
-        start = stop
-
-
-def _by_unit(folded: Folded, size: int) -> Folded:
-    """Make one row of the channels of each unit."""
-    if size == 1:
-        return folded
-    rows, inputs, area = folded.weight.shape
-    weight = folded.weight.reshape(rows // size, size, inputs, area).transpose(1, 2)
-    return Folded(weight.reshape(rows // size, inputs, size * area), folded.bias.reshape(-1, size))
-
-
 def writers_of(request: Request, index: int) -> list[int]:
     """List the layers with weights that write a space."""
     layers = request.structure.layers
     return [writer for writer in request.structure.tied(request.structure.spaces[index]) if layers[writer].has_weights]
 
 
+def folded_weights(request: Request, writer: int) -> list[Folded]:
+    """Read the weights of every parent in one layer, batch norm folded in."""
+    layer = request.structure.layers[writer]
+    return [fold(parent.block(writer, frozenset({task})), layer) for task, parent in request.parents.items()]
+
+
 def _weights(request: Request, writer: int, mix: Mix, planned: Sequence[LayerPlan]) -> list[np.ndarray]:
-    """Return the weights of one layer, input after input, and its bias; nothing if an input is not planned yet."""
-    parts: list[Tensor] = []
-    bias: Tensor | None = None
-    for source, folded in segments(request, writer):
-        position = None if source == INPUT else request.position(source)
-        if position is not None and position >= len(planned):
-            return []
-        inputs = None if position is None else Mix.of(request.decided(position, planned))
-        mixed = mixed_weights(folded, mix, inputs)
-        parts, bias = [*parts, mixed.weight.flatten(1)], mixed.bias
-    assert bias is not None
-    return [part.numpy() for part in parts] + [bias.reshape(mix.count, -1).numpy()]
+    """Return the weights and the bias of one layer, (clusters, values) each; nothing if an input is not planned yet."""
+    layer = request.structure.layers[writer]
+    positions = [request.position(source) if layer.is_dense and source != INPUT else None for source in layer.inputs]
+    if any(position is not None and position >= len(planned) for position in positions):
+        return []
+    inputs = [None if position is None else Mix.of(request.decided(position, planned)) for position in positions]
+    mixed = mixed_weights(folded_weights(request, writer), mix, inputs, layer.size)
+    return [part.reshape(mix.count, -1).numpy() for part in (mixed.weight, mixed.bias)]

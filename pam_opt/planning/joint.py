@@ -1,14 +1,15 @@
 """Plan by joint pairing: the pairs of all layers at once, so that what a layer's units feed counts as well."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from pam_opt.errors import PlanError
+from pam_opt.folding import Folded
 from pam_opt.planning.clusters import Clusters, unit_costs
 from pam_opt.planning.controls import LayersAndRecords, most_important
-from pam_opt.planning.incoming import segments, writers_of
+from pam_opt.planning.incoming import folded_weights, writers_of
 from pam_opt.planning.request import Request
 from pam_opt.plans import own_groups
 from pam_opt.structure import INPUT
@@ -103,15 +104,39 @@ def _layer_pairs(request: Request, writer: int, scale: float, spaces: Mapping[in
     ----------
     spaces : position of a space in the plan -> its number in the problem; inputs from other spaces are left out
     """
-    own, parts, pairs = spaces[request.position(writer)], list(segments(request, writer)), []
-    for source, folded in parts:
-        one, two = (scale * parent.weight.numpy() for parent in folded)
-        if source == INPUT:
-            pairs.append(LayerPair(one, two, own, FIXED))
-        elif request.position(source) in spaces:
-            pairs.append(LayerPair(one, two, own, spaces[request.position(source)]))
-    one, two = (scale * parent.bias.reshape(len(parent.bias), -1).numpy() for parent in parts[0][1])
-    return [*pairs, LayerPair(one, two, own, FIXED)]
+    own = spaces[request.position(writer)]
+    size = request.structure.layers[writer].size
+    first, second = (_by_unit(folded, size) for folded in folded_weights(request, writer))
+    pairs = []
+    for source, columns_a, columns_b in _columns(request, writer):
+        if source is None or source in spaces:
+            read = FIXED if source is None else spaces[source]
+            pairs.append(LayerPair(scale * first[0][:, columns_a], scale * second[0][:, columns_b], own, read))
+    return [*pairs, LayerPair(scale * first[1], scale * second[1], own, FIXED)]
+
+
+def _by_unit(folded: Folded, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights (units, inputs, area) and biases (units, size), all channels of a unit in one row."""
+    channels, inputs, area = folded.weight.shape
+    weight = folded.weight.reshape(channels // size, size, inputs, area).transpose(1, 2)
+    return weight.reshape(channels // size, inputs, size * area).numpy(), folded.bias.reshape(-1, size).numpy()
+
+
+def _columns(request: Request, writer: int) -> Iterator[tuple[int | None, slice, slice]]:
+    """Iterate over what a layer reads: position of the space, and its columns of the weights of both parents.
+
+    The position is None for the network's input, and for what a unit that is not mixed with others reads.
+    """
+    layer, start = request.structure.layers[writer], (0, 0)
+    for source in layer.inputs if layer.is_dense else (INPUT,):
+        counts = [
+            parent.structure.units(source, frozenset({task})) if layer.is_dense else 1
+            for task, parent in request.parents.items()
+        ]
+        stop = (start[0] + counts[0], start[1] + counts[1])
+        position = None if source == INPUT else request.position(source)
+        yield position, slice(start[0], stop[0]), slice(start[1], stop[1])
+        start = stop
 
 
 def _activation_cost(request: Request, index: int) -> np.ndarray:
@@ -129,12 +154,13 @@ def _activation_cost(request: Request, index: int) -> np.ndarray:
 
 def _scale(request: Request, index: int, cost: np.ndarray) -> float:
     """Return the factor at which ``|A|^2 + |B|^2`` is the mean cost of a random pairing of the space's units."""
-    size = 0.0
-    for writer in writers_of(request, index):
-        parts = list(segments(request, writer))
-        for parent, _ in enumerate(request.tasks):
-            arrays = [*(folded[parent].weight for _, folded in parts), parts[0][1][parent].bias]
-            size += sum(float(np.square(array.numpy()).sum()) for array in arrays)
+    arrays = [
+        array.numpy()
+        for writer in writers_of(request, index)
+        for folded in folded_weights(request, writer)
+        for array in (folded.weight, folded.bias)
+    ]
+    size = sum(float(np.square(array).sum()) for array in arrays)
     at_random = float(cost.sum()) / max(1, len(cost))
     return float(np.sqrt(at_random / size)) if size > 0 else 1.0
 

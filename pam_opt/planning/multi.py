@@ -101,10 +101,10 @@ class _Layer:
     def run(self) -> LayerPlan:
         """Make all clusters, keep `share` of them, and write the layer's plan."""
         request, required = self.request, self.problem.required or 0
-        self.wanted = round(request.shares[self.statistics.name] * required)
+        self.wanted = round(request.share(self.index) * required)
         reading = Reading.behind(request.structure, request.tasks, self.before)
         if self.wanted and not reading.allows(request.everything):
-            raise nothing_to_read(self.statistics.name, request.shares[self.statistics.name], reading)
+            raise nothing_to_read(self.statistics.name, request.share(self.index), reading)
         large = max(request.units(self.index)) > SMALL
         limit = DEFAULT_SECONDS if request.time_limit is None and large else request.time_limit
         self.solution: Solution = solve(

@@ -28,7 +28,7 @@ import numpy as np
 from pam_opt.errors import PlanError
 from pam_opt.macs import run_probability
 from pam_opt.pair_costs import COSTS
-from pam_opt.planning.chains import refuse_graph
+from pam_opt.planning.chains import refuse_branches
 from pam_opt.planning.clusters import Clusters, Incoming
 from pam_opt.planning.controls import LayersAndRecords
 from pam_opt.planning.grouping import groups_of
@@ -80,7 +80,7 @@ def _in_one(request: Request) -> LayersAndRecords:
             f"problem='paired-grouping' is one problem for two tasks, not {len(request.tasks)}; use "
             f"solver={REGROUPER!r}, which regroups first and then takes the parents one after the other"
         )
-    refuse_graph(request, f"problem='paired-grouping' in one step (solver={REGROUPER!r} takes two)")
+    refuse_branches(request.structure, f"problem='paired-grouping' in one step (solver={REGROUPER!r} takes two)")
     if request.asks_for_share:
         raise PlanError(f"share= is for solver={REGROUPER!r}; else the problem decides how many units merge")
     assert request.information is not None
@@ -238,7 +238,7 @@ class _LayerPairer:
     """The pairs of one layer, group after group, and what was solved for them."""
 
     def __init__(self, request: Request, index: int, incoming: Incoming, solver: str) -> None:
-        self.request, self.incoming, self.solver = request, incoming, solver
+        self.request, self.index, self.incoming, self.solver = request, index, incoming, solver
         self.layer = request.statistics.layers[index]
         self.solutions: list[Solution] = []
 
@@ -257,7 +257,7 @@ class _LayerPairer:
     def _pairs(self, clusters: Clusters, task: str, units: np.ndarray) -> np.ndarray:
         """Return as (k, 2) the cheapest pairs of clusters and some units, (n, K), of the parent of `task`."""
         request, tasks = self.request, self.request.tasks
-        wanted = round(request.shares[self.layer.name] * min(len(clusters.members), len(units)))
+        wanted = round(request.share(self.index) * min(len(clusters.members), len(units)))
         if not wanted:
             return np.zeros((0, 2), np.int64)
         whole = clusters.pair_statistics(Clusters.of_parent(self.layer, tasks, task), task, self.incoming)

@@ -120,9 +120,9 @@ class _Pairer:
         request, name = self.request, self.request.statistics.layers[index].name
         saved = self._macs_saved(index, task)
         if self.price is None:
-            wanted = round(request.shares[name] * min(cost.shape))
+            wanted = round(request.share(index) * min(cost.shape))
             if wanted and np.isfinite(cost).sum() == 0:
-                raise nothing_to_read(name, request.shares[name], reading)
+                raise nothing_to_read(name, request.share(index), reading)
             problem = Pairing(cost, n_pairs=wanted)
         else:
             single = np.full(max(cost.shape), self.price * saved / 2)

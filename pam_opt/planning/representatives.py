@@ -97,7 +97,7 @@ class _Layer:
         request, pool = self.request, self.pool
         everyone, none = np.arange(len(pool.owner)), np.array([], dtype=np.int64)
         wanted = request.kept(self.index) or max(request.units(self.index))
-        shared = round(request.shares[self.statistics.name] * wanted)
+        shared = round(request.share(self.index) * wanted)
         kept = [_Kept(self._choose(everyone, none, shared), request.everything)]
         given = kept[0].units
         if wanted > shared:

@@ -94,6 +94,10 @@ class Request:
         groups = [frozenset({task}) for task, count in zip(self.tasks, counts, strict=True) for _ in range(count)]
         return LayerPlan.of_groups(self.layer(index).name, groups, counts)
 
+    def share(self, index: int) -> float:
+        """Return the share that is asked of a space."""
+        return self.shares[self.layer(index).name]
+
     def position(self, layer: int) -> int:
         """Return the position of the space that a layer of the structure writes."""
         return self.structure.spaces.index(self.structure.layers[layer].ties)

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from pam_opt.data import checked
-from pam_opt.gradients import Place, gate_gradients, loss_gradients
-from pam_opt.network import MultitaskNetwork, channel_axis
+from pam_opt.gradients import Place, gate_gradients, gate_products, loss_gradients
+from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.pruner import Pruner, Scores, hidden_places
-from pam_opt.structure import Layer
 from pam_opt.tasks import Task
 from pam_opt.training import Batches, TrainOptions, evaluation_mode
 
@@ -136,33 +135,16 @@ def taylor_scores(
     One gate stands at all layers through which a unit gets out of its space (`Structure.gates`), so that their
     gradients add up before they are squared.
     """
-    structure = network.structure
     totals: dict[Place, Tensor] = {}
     samples = 0
     with evaluation_mode(network):
         for x, targets in islice(checked(batches, [task.name for task in tasks], what="train"), limit):
             samples += len(x)
             taps, gradients = loss_gradients(network, x, targets, tasks)
-            for place in hidden_places(structure):
-                gates = [(index, place[1]) for index in structure.gates(place[0])]
+            for place in hidden_places(network.structure):
                 # Units that no task depends on have no gradient; they score zero and go first.
-                totals.setdefault(place, taps[gates[0]].new_zeros(structure.units(*place)))
-                for found in gradients.values():
-                    parts = [
-                        sample_gates(structure.layers[gate[0]], taps[gate], found[gate])
-                        for gate in gates
-                        if gate in found
-                    ]
-                    if parts:
-                        totals[place] = totals[place] + torch.stack(parts).sum(0).square().mean(0) * len(x)
+                totals.setdefault(place, torch.zeros(network.structure.units(*place)))
+            for found in gradients.values():
+                for place, gates in gate_products(network, taps, found).items():
+                    totals[place] = totals[place] + gates.square().mean(0) * len(x)
     return {place: total.double() / samples for place, total in totals.items()}
-
-
-def sample_gates(layer: Layer, values: Tensor, gradient: Tensor) -> Tensor:
-    """Return dLoss/dg of every sample at the gates of a layer's units, (N, units): ``sum of y dLoss/dy``.
-
-    The sum is over positions and a unit's channels.
-    """
-    products = (values * gradient).movedim(channel_axis(layer), 1)
-    products = products.flatten(2).sum(2) if products.ndim > 2 else products
-    return products if layer.size == 1 else products.unflatten(1, (-1, layer.size)).sum(2)
