@@ -92,8 +92,9 @@ class Layer:
         if self.kind == "linear":
             return nn.Linear(inputs * self.features, units * self.size, bias=self.bias)
         if self.has_weights:
-            groups = 1 if self.is_dense else units
-            return nn.Conv2d(inputs * self.features, units * self.size, groups=groups, bias=self.bias, **self.settings)
+            # A unit that is not mixed with others reads itself only, and so there are as many inputs as units.
+            read, groups = (inputs, 1) if self.is_dense else (units, units)
+            return nn.Conv2d(read * self.features, units * self.size, groups=groups, bias=self.bias, **self.settings)
         return joins.build(self.kind, self.settings, units, self.size)
 
     def to_json(self) -> dict[str, Any]:
