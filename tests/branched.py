@@ -89,7 +89,7 @@ def permuted(network: MultitaskNetwork, task: str, seed: int) -> tuple[Multitask
     """
     structure, rng = network.structure, np.random.default_rng(seed)
     (own,) = structure.tasks
-    widths = tuple({frozenset({task}): layer[frozenset({own})] for layer in structure.widths})
+    widths = tuple({frozenset({task}): layer[frozenset({own})]} for layer in structure.widths)
     copy = MultitaskNetwork.blank(replace(structure, tasks=(task,), widths=widths)).eval()
     last = len(structure.layers) - 1
     orders = {space: rng.permutation(structure.widths[space][frozenset({own})]) for space in structure.spaces}
