@@ -93,9 +93,7 @@ def unit_macs(
     The unit goes from all tied layers, and from what every layer reads.
     """
     pi = {group: run_probability(group, probabilities) for widths in structure.widths for group in widths}
-    rates = [
-        layer.kernel_area * layer.size * places for layer, places in zip(structure.layers, positions, strict=True)
-    ]
+    rates = [layer.kernel_area * layer.size * places for layer, places in zip(structure.layers, positions, strict=True)]
     saved = {(space, group): 0.0 for space in structure.spaces for group in structure.widths[space]}
     for index, layer in enumerate(structure.layers):
         if not rates[index]:
