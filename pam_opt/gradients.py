@@ -8,18 +8,25 @@ from torch import Tensor
 
 from pam_opt.errors import DataError, UnsupportedModel
 from pam_opt.network import MultitaskNetwork
+from pam_opt.structure import Layer
 from pam_opt.tasks import Group, Task, combination_key
 
 Place = tuple[int, Group]
-"""Layer index and group: where a block of units stands."""
+"""Index of a space (the first of the layers that write the same units) and group: where a block of units stands."""
+
+Tap = tuple[int, Group]
+"""Index of a layer with weights, and group: where pre-activations are read. In a chain, taps are places."""
 
 
 @contextmanager
-def tapped(network: MultitaskNetwork) -> Iterator[dict[Place, Tensor]]:
-    """Collect the pre-activations of all hidden layers, (N, units) or (N, units, H, W), at each run inside."""
-    taps: dict[Place, Tensor] = {}
+def tapped(network: MultitaskNetwork) -> Iterator[dict[Tap, Tensor]]:
+    """Collect the pre-activations of all hidden layers that have weights, at each run inside.
 
-    def hook(place: Place):
+    Convolutions give (N, channels, H, W), linear layers (N, channels) or (N, tokens, channels).
+    """
+    taps: dict[Tap, Tensor] = {}
+
+    def hook(place: Tap):
         def keep(_module: object, _inputs: object, output: Tensor) -> Tensor:
             # A network whose parameters are frozen still needs gradients at its units.
             taps[place] = output if output.requires_grad or not torch.is_grad_enabled() else output.requires_grad_()
@@ -29,7 +36,8 @@ def tapped(network: MultitaskNetwork) -> Iterator[dict[Place, Tensor]]:
 
     handles = [
         block.pre.register_forward_hook(hook((index, group)))
-        for index in range(len(network.layers) - 1)
+        for index, layer in enumerate(network.structure.layers[:-1])
+        if layer.has_weights
         for group, block in network.blocks(index)
     ]
     try:
@@ -42,7 +50,7 @@ def tapped(network: MultitaskNetwork) -> Iterator[dict[Place, Tensor]]:
 @torch.enable_grad()
 def loss_gradients(
     network: MultitaskNetwork, x: Tensor, targets: Mapping[str, Tensor], tasks: Sequence[Task]
-) -> tuple[dict[Place, Tensor], dict[str, dict[Place, Tensor]]]:
+) -> tuple[dict[Tap, Tensor], dict[str, dict[Tap, Tensor]]]:
     """Return all pre-activations, and for each task the gradient of every *sample's* loss at them.
 
     The network should be in evaluation mode, so that samples do not mix in batch norms. No parameter's
@@ -50,8 +58,8 @@ def loss_gradients(
 
     Returns
     -------
-    taps : place -> pre-activations (N, units, ...)
-    gradients : task -> place -> gradient of the same shape; places that the task does not reach are left out
+    taps : tap -> pre-activations, see `tapped`
+    gradients : task -> tap -> gradient of the same shape; taps that the task does not reach are left out
 
     Raises
     ------
@@ -60,7 +68,7 @@ def loss_gradients(
     """
     taps, outputs = _run(network, x)
     places, values = list(taps), list(taps.values())
-    gradients: dict[str, dict[Place, Tensor]] = {}
+    gradients: dict[str, dict[Tap, Tensor]] = {}
     for task in tasks:
         # The loss is a mean over the batch; times N gives the gradient of each sample's own loss.
         loss = task.mean_loss(outputs[task.name], targets[task.name]) * len(x)
@@ -84,6 +92,7 @@ def gate_gradients(
     """Return dLoss/dg of a gate g = 1 at every hidden unit, (units,): ``sum over samples and positions of y dLoss/dy``.
 
     The loss is that of training: the mean over the tasks of their mean losses. Units that no task depends on have 0.
+    Where several layers write a unit, one gate scales what all of `Structure.gates` give.
 
     Raises
     ------
@@ -93,18 +102,45 @@ def gate_gradients(
     taps, outputs = _run(network, x)
     losses = [task.mean_loss(outputs[task.name], targets[task.name]) for task in tasks]
     found = torch.autograd.grad(torch.stack(losses).mean(), list(taps.values()), materialize_grads=True)
-    gates: dict[Place, Tensor] = {}
-    for (place, values), gradient in zip(taps.items(), found, strict=True):
-        products = values.detach() * gradient
-        gates[place] = products.flatten(2).sum((0, 2)) if products.ndim > 2 else products.sum(0)
-        if not torch.isfinite(gates[place]).all():
+    products = gate_products(network, taps, dict(zip(taps, found, strict=True)))
+    gates = {place: product.sum(0) for place, product in products.items()}
+    for place, gradient in gates.items():
+        if not torch.isfinite(gradient).all():
             raise DataError(
                 f"the gradient of the loss at {_where(network, place)} is not finite; check the data, loss= and weights"
             )
     return gates
 
 
-def _run(network: MultitaskNetwork, x: Tensor) -> tuple[dict[Place, Tensor], dict[str, Tensor]]:
+def gate_products(
+    network: MultitaskNetwork, taps: Mapping[Tap, Tensor], gradients: Mapping[Tap, Tensor]
+) -> dict[Place, Tensor]:
+    """Return each sample's ``dLoss/dg = sum over positions of y dLoss/dy`` of one gate g = 1 a unit, (N, units).
+
+    Places that no gradient reaches are left out.
+    """
+    found: dict[Place, Tensor] = {}
+    for space in network.structure.spaces:
+        for index in network.structure.gates(space):
+            layer = network.structure.layers[index]
+            for group in network.structure.widths[index]:
+                gradient = gradients.get((index, group))
+                if gradient is None:
+                    continue
+                product = unit_values(layer, taps[index, group].detach() * gradient).sum(2)
+                found[space, group] = found[space, group] + product if (space, group) in found else product
+    return found
+
+
+def unit_values(layer: Layer, values: Tensor) -> Tensor:
+    """Lay out what a layer gives as (N, units, values of one unit: positions and its channels)."""
+    if layer.kind == "linear" and values.ndim > 2:
+        values = values.transpose(1, 2)
+    flat = values.flatten(2) if values.ndim > 2 else values.unsqueeze(2)
+    return flat if layer.size == 1 else flat.unflatten(1, (-1, layer.size)).flatten(2)
+
+
+def _run(network: MultitaskNetwork, x: Tensor) -> tuple[dict[Tap, Tensor], dict[str, Tensor]]:
     """Return all pre-activations, after checking that they are finite, and the outputs."""
     with tapped(network) as taps:
         outputs = network(x)

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from pam_opt.data import checked
 from pam_opt.errors import UnsupportedModel
-from pam_opt.gradients import gate_importance, loss_gradients
+from pam_opt.gradients import gate_products, loss_gradients, unit_values
 from pam_opt.network import MultitaskNetwork
 from pam_opt.parents import convert_parents
+from pam_opt.structure import Layer
 from pam_opt.tasks import Task, check_tasks
 from pam_opt.training import Batches, evaluation_mode
 
@@ -42,16 +43,24 @@ class LayerStatistics:
     Parameters
     ----------
     name : the layer's name
-    positions : output positions of one sample, H x W
+    positions : values that a unit gives for one sample: output positions times the channels of a unit
     units : task -> statistics of its parent's units
     covariance : (task s, task t), s before t, and equal where `within` was asked for
         -> (units of s, units of t) covariance of pre-activations
+    further : the same of the further layers that write these units: the summands of a residual stream, depthwise
+        convolutions. Their units' importance is that of the unit, in all layers the same
     """
 
     name: str
     positions: int
     units: Mapping[str, UnitStatistics]
     covariance: Mapping[tuple[str, str], np.ndarray]
+    further: tuple["LayerStatistics", ...] = ()
+
+    @property
+    def writers(self) -> tuple["LayerStatistics", ...]:
+        """All layers that write the units, this one first."""
+        return (self, *self.further)
 
     def cross(self, s: str, t: str) -> np.ndarray:
         """Return the covariance between the units of two parents, or within one, (units of s, units of t)."""
@@ -60,7 +69,7 @@ class LayerStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Hold what `measure` found: one `LayerStatistics` for each hidden layer, in order."""
+    """Hold what `measure` found: one `LayerStatistics` for each of `Structure.spaces`, in order."""
 
     layers: tuple[LayerStatistics, ...]
     samples: int
@@ -95,21 +104,26 @@ def measure(
     started = time.perf_counter()
     tasks = check_tasks(tasks, parents)
     networks = convert_parents(parents)
-    accumulators: list[_LayerAccumulator] = []
+    structure = next(iter(networks.values())).structure
+    accumulators = {
+        index: _LayerAccumulator(layer.name, within)
+        for index, layer in enumerate(structure.layers[:-1])
+        if layer.has_weights
+    }
     samples, shape = 0, ()
     with evaluation_mode(*networks.values()):
         for x, targets in checked(calibration, [task.name for task in tasks], what="calibration"):
             found = {task.name: _observe(networks[task.name], x, targets, task) for task in tasks}
-            if not accumulators:
-                names = [layer.name for layer in next(iter(networks.values())).structure.layers[:-1]]
-                accumulators = [_LayerAccumulator(name, within) for name in names]
-            for index, accumulator in enumerate(accumulators):
+            for index, accumulator in accumulators.items():
                 accumulator.add({name: observed[index] for name, observed in found.items()})
             samples, shape = samples + len(x), tuple(x.shape[1:])
             if progress:
                 progress(samples)
-    layers = tuple(accumulator.finish() for accumulator in accumulators)
-    return Statistics(layers, samples, shape, time.perf_counter() - started)
+    layers = []
+    for space in structure.spaces:
+        first, *further = [accumulators[index].finish() for index in structure.tied(space) if index in accumulators]
+        layers.append(replace(first, further=tuple(further)))
+    return Statistics(tuple(layers), samples, shape, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
@@ -122,19 +136,27 @@ class _Observation:
     importance: Tensor
 
 
-def _observe(network: MultitaskNetwork, x: Tensor, targets: Mapping[str, Tensor], task: Task) -> list[_Observation]:
+def _observe(
+    network: MultitaskNetwork, x: Tensor, targets: Mapping[str, Tensor], task: Task
+) -> dict[int, _Observation]:
     taps, gradients = loss_gradients(network, x, targets, [task])
-    result = []
-    for place, values in taps.items():
-        gradient = gradients[task.name].get(place, torch.zeros_like(values))
-        importance = gate_importance(values, gradient) * len(x)
-        result.append(_Observation(_rows(values), len(x), _rows(gradient).square().sum(0), importance))
+    products = gate_products(network, taps, gradients[task.name])
+    result = {}
+    for (index, group), values in taps.items():
+        layer = network.structure.layers[index]
+        rows = _rows(layer, values)
+        gradient = gradients[task.name].get((index, group))
+        squared = torch.zeros(rows.shape[1]) if gradient is None else _rows(layer, gradient).square().sum(0)
+        product = products.get((layer.ties, group))
+        importance = torch.zeros(rows.shape[1]) if product is None else product.square().sum(0)
+        result[index] = _Observation(rows, len(x), squared, importance)
     return result
 
 
-def _rows(values: Tensor) -> Tensor:
-    """Turn (N, units, ...) into (N x positions, units)."""
-    return values if values.ndim == 2 else values.flatten(2).transpose(1, 2).reshape(-1, values.shape[1])
+def _rows(layer: Layer, values: Tensor) -> Tensor:
+    """Turn what a layer gives into (N x values of one unit, units)."""
+    units = unit_values(layer, values)
+    return units.transpose(1, 2).reshape(-1, units.shape[1])
 
 
 class _LayerAccumulator:

@@ -31,7 +31,7 @@ class GroupLayer(nn.Module):
 
     @property
     def operation(self) -> nn.Conv2d | nn.Linear:
-        """The convolution or linear module."""
+        """The convolution or linear module; only for layers that have weights."""
         module = self.pre[0]
         assert isinstance(module, nn.Conv2d | nn.Linear)
         return module
@@ -115,6 +115,12 @@ class MultitaskNetwork(nn.Module):
             return signals
         return signals[0] if len(signals) == 1 else torch.cat(signals, dim=channel_axis(layer))
 
+    def all_inputs(self, index: int, values: Values) -> Tensor:
+        """Concatenate all that a dense layer may read, input after input, groups in canonical order."""
+        sources = self.structure.layers[index].inputs
+        signals = [values[source][group] for source in sources for group in self.structure.groups(source)]
+        return signals[0] if len(signals) == 1 else torch.cat(signals, dim=channel_axis(self.structure.layers[index]))
+
     def run_layer(self, index: int, values: Values, active: Group) -> Signals:
         """Compute the active groups of one layer from those of the layers that it reads."""
         return {group: block(self.inputs_of(index, group, values)) for group, block in self.blocks(index, active)}
@@ -190,6 +196,10 @@ def _check(structure: Structure) -> None:
     if not structure.layers or len(set(structure.tasks)) < len(structure.tasks):
         raise PlanError(f"{len(structure.layers)} layers for tasks {list(structure.tasks)}: give a head for each task")
     for index, (layer, widths) in enumerate(zip(structure.layers, structure.widths, strict=True)):
+        if not (layer.inputs and all(INPUT <= source < index for source in layer.inputs) and 0 <= layer.ties <= index):
+            raise PlanError(
+                f"layer {layer.name!r} reads the layers {layer.inputs} and is tied to {layer.ties}: not before it"
+            )
         for group, units in widths.items():
             if units < 1 or not group or not group <= frozenset(structure.tasks):
                 raise PlanError(
@@ -204,8 +214,8 @@ def _check(structure: Structure) -> None:
                 )
         if widths != structure.widths[layer.ties]:
             raise PlanError(
-                f"layer {layer.name!r} writes the units of {structure.layers[layer.ties].name!r}, so both need the same "
-                f"groups: {_shown(widths)} against {_shown(structure.widths[layer.ties])}"
+                f"layer {layer.name!r} writes the units of {structure.layers[layer.ties].name!r}, so both need the "
+                f"same groups: {_shown(widths)} against {_shown(structure.widths[layer.ties])}"
             )
     if set(structure.widths[-1]) != {frozenset({task}) for task in structure.tasks}:
         raise PlanError(f"the last layer must hold one head for each of the tasks {sorted(structure.tasks)}")

@@ -59,7 +59,7 @@ def _difference(left: Layer, right: Layer) -> str | None:
     """Say how two layers differ in anything but name; None if they match."""
     if replace(left, name="") == replace(right, name=""):
         return None
-    for field in ("kind", "settings", "features", "bias", "norm", "post"):
+    for field in ("kind", "settings", "features", "bias", "norm", "post", "inputs", "ties", "size", "kept"):
         one, two = getattr(left, field), getattr(right, field)
         if one != two:
             return f"{field} {_show(one)} against {_show(two)}"

@@ -31,3 +31,19 @@ def pairing_record(solution: Solution, cost: np.ndarray, layer: str, task: str, 
         "pair_cost": float(cost[pairs[:, 0], pairs[:, 1]].sum()),
         "seconds": solution.build_seconds + solution.solve_seconds,
     }
+
+
+def kept_record(layer: str, reason: str) -> dict[str, Any]:
+    """Write down that nothing was decided for a layer, because its units stay with their task."""
+    return {
+        "layer": layer,
+        "solver": "none",
+        "backend": "",
+        "note": f"kept per task: {reason}",
+        "status": "OPTIMAL",
+        "value": 0.0,
+        "bound": 0.0,
+        "gap": 0.0,
+        "stepwise": False,
+        "seconds": 0.0,
+    }

@@ -21,15 +21,32 @@ class Pool:
         ``positions / 2 * F_t(u)``, with the same floor under the Fisher information as in `fisher_cost`, so that
         units that never fire do not stand for each other at random
     covariance : (N, N) of pre-activations, within and across parents
+    parts : where several layers write the units, the pool at each of them. Its weights then sum up, and its covariance
+        is their sum with each unit scaled by the root of its part of the weight there: ``weight * variance`` is the
+        sum over the layers, and a regression on kept units is one for all of them, as it is for what reads the sum
     """
 
     owner: np.ndarray
     weight: np.ndarray
     covariance: np.ndarray
+    parts: tuple["Pool", ...] = ()
 
     @classmethod
     def of(cls, layer: LayerStatistics, tasks: Sequence[str]) -> "Pool":
         """Collect the units of the tasks' parents."""
+        first, *further = [cls._at_one_layer(writer, tasks) for writer in layer.writers]
+        if not further:
+            return first
+        parts = (first, *further)
+        weight = sum((part.weight for part in parts), start=np.zeros(len(first.owner)))
+        covariance = np.zeros_like(first.covariance)
+        for part in parts:
+            scale = np.sqrt(part.weight / weight)
+            covariance += part.covariance * scale[:, None] * scale[None, :]
+        return cls(first.owner, weight, covariance, parts)
+
+    @classmethod
+    def _at_one_layer(cls, layer: LayerStatistics, tasks: Sequence[str]) -> "Pool":
         units = [layer.units[task].fisher for task in tasks]
         owner, fisher = np.repeat(np.arange(len(tasks)), [len(own) for own in units]), np.concatenate(units)
         floor = FLOOR * fisher.mean() or 1.0
@@ -57,8 +74,10 @@ class Pool:
         ``c_ur = positions / 2 * F_t(u) * var(u) * (1 - max(rho_ur, 0)^2)``: what the best rising line through r
         leaves of u, in the loss of u's own task. A negative correlation counts as none: what is read is the
         activation, and where a rectifier lets u through it has shut r. The diagonal is 0, and no entry is dearer
-        than dropping u.
+        than dropping u. Where several layers write the units, their losses add up.
         """
+        if self.parts:
+            return sum((part.cost for part in self.parts), start=np.zeros_like(self.covariance))
         return (self.weight * self.variance)[:, None] * (1.0 - np.maximum(self.correlation, 0.0) ** 2)
 
     def residual(self, kept: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from pam_opt import joins
+from pam_opt.errors import PlanError
 from pam_opt.operations import Operation
 from pam_opt.tasks import Group, check_name, combination_key
 
@@ -181,10 +182,7 @@ class Structure:
     @cached_property
     def is_chain(self) -> bool:
         """Whether every layer has units of its own and reads all of the layer before and nothing else."""
-        return all(
-            layer.inputs == (index - 1,) and layer.ties == index and layer.is_dense and layer.size == 1
-            for index, layer in enumerate(self.layers)
-        )
+        return all(_in_chain(index, layer) for index, layer in enumerate(self.layers))
 
     @cached_property
     def shareable(self) -> tuple[bool, ...]:
@@ -275,6 +273,25 @@ class Structure:
             tuple({frozenset(key.split("+")): int(n) for key, n in widths.items()} for widths in data["widths"]),
             tuple(int(size) for size in shape) if shape else None,
         )
+
+
+def _in_chain(index: int, layer: Layer) -> bool:
+    return layer.inputs == (index - 1,) and layer.ties == index and layer.is_dense and layer.size == 1
+
+
+def require_chain(structure: Structure, what: str, instead: str) -> None:
+    """Refuse networks with branches where only a chain of layers makes sense.
+
+    Raises
+    ------
+    PlanError : names the first layer that is not part of a chain, and what to do instead
+    """
+    for index, layer in enumerate(structure.layers):
+        if not _in_chain(index, layer):
+            raise PlanError(
+                f"{what} takes networks that are a chain of layers, and layer {layer.name!r} ({layer.kind}) makes a "
+                f"branch; {instead}"
+            )
 
 
 def canonical(groups: Iterable[Group]) -> list[Group]:

@@ -1,6 +1,6 @@
 """Remove units for good: the result is a physically smaller network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pam_opt.errors import PlanError
 from pam_opt.gradients import Place
 from pam_opt.network import GroupLayer, MultitaskNetwork
-from pam_opt.structure import Layer, Structure
+from pam_opt.structure import INPUT, Layer, Structure
 from pam_opt.tasks import Group, combination_key
 
 
@@ -18,19 +18,22 @@ def remove_units(network: MultitaskNetwork, keep: Mapping[Place, Tensor]) -> Mul
 
     Parameters
     ----------
-    keep : (layer index, group) -> (units,) bool; places left out keep all their units
+    keep : (space, group) -> (units,) bool; places left out keep all their units
 
     Raises
     ------
     PlanError : a mask of the wrong length, or units that would read nothing afterwards
     """
     old = network.structure
-    masks = [{group: _mask(keep, (index, group), old) for group in widths} for index, widths in enumerate(old.widths)]
+    masks = [
+        {group: _mask(keep, (layer.ties, group), old) for group in old.widths[index]}
+        for index, layer in enumerate(old.layers)
+    ]
     widths = tuple({group: int(mask.sum()) for group, mask in layer.items() if mask.any()} for layer in masks)
     smaller = MultitaskNetwork.blank(replace(old, widths=widths))
     for index, layer in enumerate(old.layers):
         for group, block in smaller.blocks(index):
-            columns = _columns(old, index, group, masks[index - 1] if index else {})
+            columns = _columns(old, index, group, masks)
             _copy(network.block(index, group), block, layer, masks[index][group], columns)
     return smaller.train(network.training)
 
@@ -49,29 +52,35 @@ def _mask(keep: Mapping[Place, Tensor], place: Place, structure: Structure) -> T
     return mask.bool()
 
 
-def _columns(structure: Structure, index: int, group: Group, before: Mapping[Group, Tensor]) -> Tensor | None:
-    """Mark the input units that stay; None where the layer reads the network's input."""
+def _columns(structure: Structure, index: int, group: Group, masks: Sequence[Mapping[Group, Tensor]]) -> Tensor | None:
+    """Mark the input units that stay; None for a layer whose units read themselves only."""
+    if not structure.layers[index].is_dense:
+        return None
+    everything = torch.ones(structure.inputs, dtype=torch.bool)
     sources = structure.sources(index, group)
-    return None if sources is None else torch.cat([before[source] for source in sources])
+    return torch.cat([everything if source == INPUT else masks[source][read] for source, read in sources])
 
 
 @torch.no_grad()
 def _copy(old: GroupLayer, new: GroupLayer, layer: Layer, rows: Tensor, columns: Tensor | None) -> None:
-    weight = old.operation.weight
-    cut = weight.reshape(len(weight), -1, layer.kernel_area)[rows]
-    cut = cut if columns is None else cut[:, columns]
-    new.operation.weight.copy_(cut.reshape(new.operation.weight.shape))
-    if old.operation.bias is not None and new.operation.bias is not None:
-        new.operation.bias.copy_(old.operation.bias[rows])
+    channels = rows.repeat_interleave(layer.size)
+    if layer.has_weights:
+        weight = old.operation.weight
+        cut = weight.reshape(len(weight), -1, layer.kernel_area)[channels]
+        cut = cut if columns is None else cut[:, columns]
+        new.operation.weight.copy_(cut.reshape(new.operation.weight.shape))
+        if old.operation.bias is not None and new.operation.bias is not None:
+            new.operation.bias.copy_(old.operation.bias[channels])
+    else:
+        _copy_state(old.pre, new.pre, channels)
     if layer.norm is not None:
         assert old.norm is not None
         assert new.norm is not None
-        _copy_norm(old.norm, new.norm, rows)
+        _copy_state(old.norm, new.norm, channels)
     for operation, source, target in zip(layer.post, old.post, new.post, strict=True):
-        if operation.is_norm:
-            _copy_norm(source, target, rows.repeat_interleave(operation.features))
+        _copy_state(source, target, rows.repeat_interleave(operation.features))
 
 
-def _copy_norm(old: nn.Module, new: nn.Module, rows: Tensor) -> None:
+def _copy_state(old: nn.Module, new: nn.Module, rows: Tensor) -> None:
     state = {name: value if value.ndim == 0 else value[rows] for name, value in old.state_dict().items()}
     new.load_state_dict(state)

@@ -4,6 +4,7 @@ import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,25 +16,50 @@ from pam_opt.errors import PlanError
 from pam_opt.families import FAMILIES
 from pam_opt.tracing import network_of
 
-NAMES = tuple(FAMILIES)
-SHAPES = {"mlp": (1, 4, 4), "lenet_300_100": (1, 4, 4), "lenet5": (1, 8, 8), "small_vgg": (2, 8, 8)}
-SMALL = {
+NAMES = ("mlp", "lenet_300_100", "lenet5", "small_vgg")
+"""The families that most tests run over: chains, small enough for it."""
+
+SHAPES = {
+    "mlp": (1, 4, 4),
+    "lenet_300_100": (1, 4, 4),
+    "lenet5": (1, 8, 8),
+    "small_vgg": (2, 8, 8),
+    "vgg11": (2, 32, 32),
+    "vgg16": (2, 32, 32),
+    "resnet18": (2, 8, 8),
+    "resnet20": (2, 8, 8),
+    "mobilenet_v2": (2, 8, 8),
+    "vit": (2, 8, 8),
+}
+SMALL: dict[str, dict[str, Any]] = {
     "mlp": {"widths": (9, 7)},
     "lenet_300_100": {},
     "lenet5": {"widths": (4, 6, 10, 8)},
     "small_vgg": {"widths": (4, 5, 6, 6), "linear": 9},
+    "vgg11": {"widths": (3, 4, 5, 6, 5, 4, 6, 5), "linear": (7, 6)},
+    "vgg16": {"widths": (3, 4, 5, 4, 5, 4, 6, 5, 4, 6, 5, 4, 6), "linear": (7,), "dropout": 0.5},
+    "resnet18": {"widths": (4, 6, 5, 8)},
+    "resnet20": {"widths": (4, 5, 6)},
+    "mobilenet_v2": {"widths": (4, 3, 4, 3, 5, 4, 5, 4, 9)},
+    "vit": {"width": 8, "heads": 2, "hidden": 9, "depth": 2},
 }
-WIDE = {
+WIDE: dict[str, dict[str, Any]] = {
     "mlp": {"widths": (8, 11)},
     "lenet_300_100": {},
     "lenet5": {"widths": (5, 7, 9, 11)},
     "small_vgg": {"widths": (6, 4, 7, 8), "linear": 7},
+    "vgg11": {"widths": (4, 3, 5, 7, 5, 5, 6, 6), "linear": (6, 8)},
+    "vgg16": {"widths": (4, 3, 5, 5, 5, 4, 7, 5, 5, 6, 5, 5, 7), "linear": (8,), "dropout": 0.5},
+    "resnet18": {"widths": (5, 4, 7, 6)},
+    "resnet20": {"widths": (5, 4, 7)},
+    "mobilenet_v2": {"widths": (5, 4, 3, 4, 4, 5, 4, 5, 8)},
+    "vit": {"width": 12, "heads": 3, "hidden": 7, "depth": 2},
 }
 
 Data = list[tuple[Tensor, dict[str, Tensor]]]
 
 
-def random_parent(family: str, seed: int = 0, outputs: int = 3, *, wide: bool = False) -> nn.Sequential:
+def random_parent(family: str, seed: int = 0, outputs: int = 3, *, wide: bool = False) -> nn.Module:
     """Build a parent with random weights and random batch-norm statistics; `wide` gives other widths."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

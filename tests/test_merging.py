@@ -312,12 +312,12 @@ def test_refit_is_the_ridge_solution():
     fitted = pam.merge(parents, plan, calibration=data, ridge=1e-3)
     x = torch.cat([x for x, _ in data])
     with torch.no_grad():
-        signals = {}
+        values = fitted.enter(x)
         for index in range(2):
-            signals = fitted.run_layer(index, fitted.prelude(x), signals, group("ab"))
-        inputs = fitted.inputs_of(2, group("a"), x, signals).double()
+            values = fitted.advance(index, values)
+        inputs = fitted.inputs_of(2, group("a"), values).double()
         rows = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
-        every = torch.cat(list(signals.values()), dim=1).double()
+        every = torch.cat(list(values[1].values()), dim=1).double()
         start = average.block(2, group("a")).operation
         present = torch.cat([start.weight, start.bias[:, None]], dim=1).double()
         wanted = parents["a"](x).double()

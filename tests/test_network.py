@@ -33,22 +33,22 @@ def test_a_group_reads_exactly_the_groups_that_contain_it(family, seed):
     network = random_lattice(family, "abc", seed)
     x = torch.rand(4, *SHAPES[family]) + 0.5
     with torch.no_grad():
-        x = network.prelude(x)
-        signals = network.run_layer(0, x, {}, group("abc"))
+        values = network.advance(0, network.enter(x))
         for index in range(1, len(network.layers)):
             # Noise instead of signals, so that no unit is silent by chance.
-            signals = {g: torch.rand_like(signal) + 0.1 for g, signal in signals.items()}
-            usual = _pre(network, index, x, signals)
+            signals = {g: torch.rand_like(signal) + 0.1 for g, signal in values[index - 1].items()}
+            values = {**values, index - 1: signals}
+            usual = _pre(network, index, values)
             for source in signals:
                 silenced = {**signals, source: torch.zeros_like(signals[source])}
-                changed = _pre(network, index, x, silenced)
+                changed = _pre(network, index, {**values, index - 1: silenced})
                 for reader, value in usual.items():
                     assert torch.equal(changed[reader], value) == (not reader <= source)
-            signals = network.run_layer(index, x, signals, group("abc"))
+            values = network.advance(index, values)
 
 
-def _pre(network, index, x, signals):
-    return {g: block.pre(network.inputs_of(index, g, x, signals)) for g, block in network.blocks(index)}
+def _pre(network, index, values):
+    return {g: block.pre(network.inputs_of(index, g, values)) for g, block in network.blocks(index)}
 
 
 @pytest.mark.parametrize("tasks", ["ab", "abc"])

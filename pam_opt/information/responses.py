@@ -11,7 +11,7 @@ from torch import Tensor
 from pam_opt.data import checked
 from pam_opt.errors import DataError, UnsupportedModel
 from pam_opt.information.labels import Labels, labels_of
-from pam_opt.network import MultitaskNetwork
+from pam_opt.network import MultitaskNetwork, channel_axis
 from pam_opt.structure import Layer
 from pam_opt.tasks import Task
 from pam_opt.training import Batches, evaluation_mode
@@ -83,7 +83,8 @@ def collect(
     """Run the first samples through all parents and keep what every hidden unit answers.
 
     Activations are taken behind the non-linearity of a layer, in front of pooling that follows it, in evaluation
-    mode. Memory is ``4 x samples x units`` bytes of all layers together, times the positions with ``flatten``.
+    mode; where several layers write the same units, behind the last of them. Memory is
+    ``4 x samples x units`` bytes of all layers together, times the positions with ``flatten``.
 
     Parameters
     ----------
@@ -112,8 +113,10 @@ def collect(
             left -= len(taken)
             if left <= 0:
                 break
+    spaces = next(iter(parents.values())).structure.spaces
     layers = tuple(
-        _responses(parents, index, torch.cat(values)) for index, values in enumerate(zip(*kept, strict=True))
+        _responses(parents, space, torch.cat(values))
+        for space, values in zip(spaces, zip(*kept, strict=True), strict=True)
     )
     columns = {task.name: labels_of(task, _joined(task.name, targets[task.name]), labels) for task in tasks}
     return Collected(layers, columns, shape, time.perf_counter() - started)
@@ -136,19 +139,23 @@ def _pooled(parents: Mapping[str, MultitaskNetwork], x: Tensor, pooling: str) ->
 
 def _activations(task: str, parent: MultitaskNetwork, x: Tensor) -> list[Tensor]:
     """Return the activations of every hidden layer of one parent, (B, units, P)."""
-    signal, group, found = parent.enter(x), frozenset({task}), []
-    for index, layer in enumerate(parent.structure.layers[:-1]):
-        block, end = parent.block(index, group), _activation_end(layer)
-        signal = block.post[:end](block.pre(signal))
-        if not torch.isfinite(signal).all():
-            raise UnsupportedModel(
-                f"parent {task!r}: activations of layer {layer.name!r} hold NaN or infinite values; check the weights "
-                "and the scale of the inputs"
-            )
-        # A flatten in front of the non-linearity leaves the positions of a unit beside each other.
-        found.append(signal.reshape(len(x), parent.structure.widths[index][group], -1))
-        signal = block.post[end:](signal)
-    return found
+    structure, group = parent.structure, frozenset({task})
+    last = {max(structure.tied(space)): space for space in structure.spaces}
+    values, found = parent.enter(x), {}
+    for index, layer in enumerate(structure.layers[:-1]):
+        if index in last:
+            block, end = parent.block(index, group), _activation_end(layer)
+            signal = block.post[:end](block.pre(parent.inputs_of(index, group, values)))
+            if not torch.isfinite(signal).all():
+                raise UnsupportedModel(
+                    f"parent {task!r}: activations of layer {layer.name!r} hold NaN or infinite values; check the "
+                    "weights and the scale of the inputs"
+                )
+            # A flatten in front of the non-linearity leaves the positions of a unit beside each other.
+            signal = signal.transpose(1, -1) if channel_axis(layer) == -1 else signal
+            found[last[index]] = signal.reshape(len(x), structure.widths[index][group], -1)
+        values = parent.advance(index, values)
+    return [found[space] for space in structure.spaces]
 
 
 def _activation_end(layer: Layer) -> int:

@@ -1,7 +1,7 @@
 """Merge parents by a plan into one multitask network."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Literal, get_args
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from pam_opt.errors import PlanError
 from pam_opt.folding import fold, norm_state, unfold
-from pam_opt.merging.layout import heads_plan, merged_structure
+from pam_opt.merging.layout import merged_structure, plan_of_every_layer
 from pam_opt.merging.moments import TaskData
 from pam_opt.merging.mtz import write_mtz
 from pam_opt.merging.refit import RefitOptions, refit
@@ -20,6 +20,7 @@ from pam_opt.merging.weights import Mix, mixed_norms, mixed_state, mixed_weights
 from pam_opt.network import GroupLayer, MultitaskNetwork
 from pam_opt.parents import convert_parents
 from pam_opt.plans import LayerPlan, Plan
+from pam_opt.structure import INPUT, require_chain
 from pam_opt.tasks import Group, Task, check_tasks
 from pam_opt.training import Batches
 
@@ -85,11 +86,12 @@ def merge(
             f"the plan is for tasks {sorted(plan.tasks)}, the parents are {sorted(parents)}; make the plan from these"
         )
     converted = {task: converted[task] for task in plan.tasks}
-    heads = heads_plan(converted, next(iter(converted.values())).structure.layers[-1].name)
-    layers = [*plan.layers, heads]
+    layers = plan_of_every_layer(converted, plan)
     network = MultitaskNetwork.blank(merged_structure(converted, plan, layers)).eval()
     if weights == "side_by_side":
         _refuse_merged_units(plan)
+    if weights == "mtz":
+        require_chain(network.structure, "weights='mtz'", "use weights='refit' or 'average'")
     for index, layer in enumerate(layers):
         for group in layer.widths:
             _write_average(network.block(index, group), converted, layers, index, group)
@@ -134,16 +136,27 @@ def _write_average(
     group: Group,
 ) -> None:
     plan = layers[index]
-    mix, inputs = Mix.of(plan, plan.rows(group)), None
-    if index > 0:
-        before = layers[index - 1]
-        # Rows in the plan's canonical order, which is the order of concatenation.
-        inputs = Mix.of(before, np.flatnonzero([group <= source for source in before.groups]))
+    mix = Mix.of(plan, plan.rows(group))
+    structure = next(iter(parents.values())).structure
+    layer = structure.layers[index]
     blocks = [parent.block(index, frozenset({task})) for task, parent in parents.items()]
-    layer = next(iter(parents.values())).structure.layers[index]
-    folded = mixed_weights([fold(own, layer) for own in blocks], mix, inputs)
-    unfold(block, folded, mixed_norms([norm_state(own) for own in blocks], mix))
+    if layer.has_weights:
+        inputs = [_readable(layers[source], group) if source != INPUT else None for source in layer.inputs]
+        folded = mixed_weights(
+            [fold(own, layer) for own in blocks], mix, inputs if layer.is_dense else [None], layer.size
+        )
+        unfold(block, folded, mixed_norms([norm_state(own) for own in blocks], mix, layer.size))
+    else:
+        _write_state(block.pre, [own.pre for own in blocks], mix, layer.size)
     for place, operation in enumerate(layer.post):
-        if operation.is_norm:
-            states = [own.post[place].state_dict() for own in blocks]
-            block.post[place].load_state_dict(mixed_state(states, mix, operation.features))
+        _write_state(block.post[place], [own.post[place] for own in blocks], mix, operation.features)
+
+
+def _readable(plan: LayerPlan, group: Group) -> Mix:
+    """Describe the merged units that a group may read, in the plan's canonical order: that of concatenation."""
+    return Mix.of(plan, np.flatnonzero([group <= source for source in plan.groups]))
+
+
+def _write_state(target: nn.Module, sources: Sequence[nn.Module], mix: Mix, features: int) -> None:
+    """Average the state of modules that act unit by unit; most have none."""
+    target.load_state_dict(mixed_state([source.state_dict() for source in sources], mix, features))

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pam_opt.errors import DataError
 from pam_opt.folding import Folded, norm_state, unfold
+from pam_opt.merging.least_squares import moments_of_outputs
 from pam_opt.merging.rows import readable_values
 from pam_opt.merging.statistics import observed_norm
 from pam_opt.merging.weights import Mix, mixed_norms
@@ -147,7 +148,8 @@ def write_closed_form(
     folded = folded_rows(rows, columns, structure.layers[index])
     total = sum((moments[task] for task in group), torch.zeros(()))
     state = mixed_norms([norm_state(parent) for parent in parents], Mix.of(plan, plan.rows(group)))
-    unfold(block, folded, observed_norm(total / total[-1, -1], folded, columns, state))
+    outputs = moments_of_outputs(total / total[-1, -1], columns, folded.weight.flatten(1))
+    unfold(block, folded, observed_norm(outputs, folded, state))
 
 
 def folded_rows(rows: Tensor, columns: Tensor, layer: Layer) -> Folded:

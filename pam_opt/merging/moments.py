@@ -11,7 +11,6 @@ from pam_opt.errors import DataError
 from pam_opt.macs import output_positions
 from pam_opt.merging.rows import append_one, choose_positions, input_rows, rows_per_sample
 from pam_opt.network import MultitaskNetwork
-from pam_opt.structure import canonical
 from pam_opt.training import Batches, evaluation_mode
 
 RIDGE = 1e-6
@@ -114,7 +113,7 @@ def _second_moments(network: MultitaskNetwork, index: int, inputs: Sequence[Tens
 
 def _signals_before(network: MultitaskNetwork, index: int, x: Tensor) -> Tensor:
     """Compute what layer `index` reads, all groups side by side in canonical order."""
-    x, signals = network.enter(x), {}
+    values = network.enter(x)
     for before in range(index):
-        signals = network.run_layer(before, x, signals, frozenset(network.tasks))
-    return torch.cat([signals[group] for group in canonical(signals)], dim=1) if signals else x
+        values = network.advance(before, values)
+    return network.all_inputs(index, values)

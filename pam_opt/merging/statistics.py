@@ -37,19 +37,15 @@ def reestimate_batch_norms(network: MultitaskNetwork, calibration: Batches) -> N
             norm.eval()
 
 
-def observed_norm(moments: Tensor, fitted: Folded, columns: Tensor, state: NormState | None) -> NormState | None:
+def observed_norm(outputs: tuple[Tensor, Tensor], fitted: Folded, state: NormState | None) -> NormState | None:
     """Write the norm of fitted units so that batch statistics in training agree with the running ones.
 
     Parameters
     ----------
-    moments : (values + 1, values + 1) second moments of all inputs and the constant 1, which is the last
-    columns : those that the units read
+    outputs : mean and variance (units,) of what the fitted weights give, without the bias
     state : as written so far; None for a layer without a norm
     """
     if state is None:
         return None
-    mean = moments[columns, -1]
-    covariance = moments[columns][:, columns] - torch.outer(mean, mean)
-    weight = fitted.weight.flatten(1)
-    variance = ((weight @ covariance) * weight).sum(1).clamp(min=0)
-    return NormState(state.variance, variance.sqrt(), fitted.bias + weight @ mean)
+    mean, variance = outputs
+    return NormState(state.variance, variance.sqrt(), fitted.bias + mean)

@@ -55,13 +55,13 @@ class Mix:
             total.index_add_(0, places, value[units].double() * share)
         return total
 
-    def average_rows(self, rows: Sequence[Tensor]) -> Tensor:
-        """Return ``sum_k y_k S_k'`` of rows (samples, units) of every parent, in their own precision."""
-        total = torch.zeros(len(rows[0]), self.count)
+    def average_rows(self, rows: Sequence[Tensor], size: int = 1) -> Tensor:
+        """Return ``sum_k y_k S_k'`` of rows (samples, units x size) of every parent, in their own precision."""
+        total = torch.zeros(len(rows[0]), self.count, size)
         for column, values in enumerate(rows):
             units, places, shares = self.members(column)
-            total.index_add_(1, places, values[:, units] * shares.float())
-        return total
+            total.index_add_(1, places, values.unflatten(1, (-1, size))[:, units] * shares.float()[:, None])
+        return total.flatten(1)
 
     def represent(self, column: int, weight: Tensor) -> Tensor:
         """Return ``W_k R_k``: a parent's weights (n, units, area) as read from these merged units, (n, count, area)."""
@@ -70,40 +70,59 @@ class Mix:
         return total.index_add_(1, torch.from_numpy(self.places[column][units]), weight[:, torch.from_numpy(units)])
 
 
-def mixed_weights(folded: Sequence[Folded], mix: Mix, inputs: Mix | None) -> Folded:
+def mixed_weights(folded: Sequence[Folded], mix: Mix, inputs: Sequence[Mix | None], size: int = 1) -> Folded:
     """Average the members' weights, read on merged inputs.
 
     Parameters
     ----------
     folded : every parent's weights of the layer
     mix : the merged units
-    inputs : the merged units of the layer before that they read; None where all parents read the same input.
-        A unit that stands in none of them counts nothing to its readers.
+    inputs : for every layer that is read, the merged units of it that they read; None where all parents read the same
+        input. A unit that stands in none of them counts nothing to its readers.
+    size : channels of one unit
 
     Returns
     -------
-    weights : (n, merged inputs, area) and bias (n,)
+    weights : (n x size, merged inputs, area) and bias (n x size,)
     """
-    first = folded[0].weight
-    total = first.new_zeros(mix.count, first.shape[1] if inputs is None else inputs.count, first.shape[2])
+    total: Tensor | None = None
     for column, parent in enumerate(folded):
         units, places, shares = mix.members(column)
-        own = parent.weight[units] * shares[:, None, None]
-        total.index_add_(0, places, own if inputs is None else inputs.represent(column, own))
-    return Folded(total, mix.average([parent.bias for parent in folded]))
+        own = parent.weight.unflatten(0, (-1, size))[units] * shares[:, None, None, None]
+        read = _read(own.flatten(0, 1), inputs, column).unflatten(0, (-1, size))
+        if total is None:
+            total = read.new_zeros(mix.count, *read.shape[1:])
+        total.index_add_(0, places, read)
+    assert total is not None
+    bias = mix.average([parent.bias.unflatten(0, (-1, size)) for parent in folded])
+    return Folded(total.flatten(0, 1), bias.flatten())
 
 
-def mixed_norms(states: Sequence[NormState | None], mix: Mix) -> NormState | None:
+def _read(weight: Tensor, inputs: Sequence[Mix | None], column: int) -> Tensor:
+    """Turn a parent's weights on its own inputs into weights on the merged ones, input after input."""
+    known = [None if mix is None else len(mix.places[column]) for mix in inputs]
+    common = weight.shape[1] - sum(units for units in known if units is not None)
+    parts = weight.split([common if units is None else units for units in known], dim=1)
+    read = [part if mix is None else mix.represent(column, part) for part, mix in zip(parts, inputs, strict=True)]
+    return torch.cat(read, dim=1)
+
+
+def mixed_norms(states: Sequence[NormState | None], mix: Mix, size: int = 1) -> NormState | None:
     """Average how the members are written with a batch norm; None if the layer has none."""
     known = [state for state in states if state is not None]
     if not known:
         return None
     names = ("variance", "scale", "centre")
-    return NormState(**{name: mix.average([getattr(state, name) for state in known]) for name in names})
+    return NormState(
+        **{
+            name: mix.average([getattr(state, name).unflatten(0, (-1, size)) for state in known]).flatten()
+            for name in names
+        }
+    )
 
 
 def mixed_state(states: Sequence[Mapping[str, Tensor]], mix: Mix, features: int) -> dict[str, Tensor]:
-    """Average the state of batch norms that stand behind an activation; `features` values per unit."""
+    """Average the state of operations that act unit by unit, such as batch norms; `features` values per unit."""
     mixed: dict[str, Tensor] = {}
     for name, first in states[0].items():
         if first.ndim == 0:

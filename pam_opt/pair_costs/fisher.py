@@ -18,7 +18,15 @@ def fisher_cost(pairs: PairStatistics) -> np.ndarray:
 
     The best common value of two pre-activations is their Fisher-weighted mean, and this is what it costs to
     second order. For clusters the same formula is the increase over what the clusters cost already (Ward).
+    Where several layers write the units, the costs of all of them add up, being parts of one loss.
     """
+    cost = _at_one_layer(pairs)
+    for further in pairs.further:
+        cost += _at_one_layer(further)
+    return cost
+
+
+def _at_one_layer(pairs: PairStatistics) -> np.ndarray:
     left, right = pairs.left, pairs.right
     total = left.fisher.sum() + right.fisher.sum()
     floor = FLOOR * total / max(1, len(left.fisher) + len(right.fisher)) or 1.0

@@ -33,9 +33,12 @@ class PairStatistics:
     left, right : m and n units
     covariance : (m, n) covariance of pre-activations
     positions : output positions of one sample, over which a cost is summed
+    further : the same pairs as the other layers that write these units have them; units of a residual sum are merged
+        in all of its branches at once. Incoming weights are those of all layers on either side
     """
 
     left: Side
     right: Side
     covariance: np.ndarray
     positions: int
+    further: tuple["PairStatistics", ...] = ()

@@ -8,8 +8,8 @@ from pam_opt.pair_costs.statistics import PairStatistics
 def weights_cost(pairs: PairStatistics) -> np.ndarray:
     """Return ``|w_i - w_j|^2``, (m, n), of the incoming weights on the inputs as merged so far, bias included.
 
-    Batch norms are folded into the weights. This is the cost of Git Re-Basin's weight matching [1]_, one
-    layer at a time and incoming weights only.
+    Batch norms are folded into the weights. Where several layers write the units, the distances of all add up. This is
+    the cost of Git Re-Basin's weight matching [1]_, one layer at a time and incoming weights only.
 
     .. [1] Ainsworth et al., Git Re-Basin, ICLR 2023, arXiv 2209.04836
     """

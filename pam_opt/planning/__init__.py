@@ -1,6 +1,7 @@
 """``plan``: from parents and calibration data to a `Plan`.
 
-To add a planner: write a file with a function (Request) -> (layer plans, records), and enter it in `PLANNERS`.
+To add a planner: write a file with a function (Request) -> (layer plans, records), and enter it in `PLANNERS`. It makes
+one layer plan for each of the structure's spaces; what is kept per task is exclusive whatever it says.
 """
 
 import math
@@ -8,19 +9,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
+from typing import Any
 
 from torch import nn
 
 from pam_opt.errors import PlanError
 from pam_opt.information.options import Information
 from pam_opt.measuring import Statistics
-from pam_opt.network import MultitaskNetwork
 from pam_opt.pair_costs import COSTS
+from pam_opt.parents import convert_parents
+from pam_opt.planning.chains import refuse_branches
 from pam_opt.planning.controls import CONTROLS, LayersAndRecords
 from pam_opt.planning.exact_grouping import plan_exact_grouping
 from pam_opt.planning.frontier import frontier
 from pam_opt.planning.grouping import plan_grouping
 from pam_opt.planning.joint import plan_joint
+from pam_opt.planning.lattice import refuse_unreadable_writers
 from pam_opt.planning.mtz import plan_mtz
 from pam_opt.planning.multi import plan_multi, plan_multi_within
 from pam_opt.planning.network import plan_network
@@ -30,7 +34,9 @@ from pam_opt.planning.pam import plan_pam
 from pam_opt.planning.preparing import prepare
 from pam_opt.planning.representatives import plan_columns, plan_representatives
 from pam_opt.planning.request import Request
-from pam_opt.plans import Plan
+from pam_opt.plans import LayerPlan, Plan
+from pam_opt.records import kept_record
+from pam_opt.structure import Structure
 from pam_opt.tasks import CombinationWeights, Task, check_tasks
 from pam_opt.training import Batches
 
@@ -89,7 +95,9 @@ def plan(
 
     Parameters
     ----------
-    parents : task name -> trained module; a chain of supported operations, see `pam_opt.tracing.SUPPORTED`
+    parents : task name -> trained module of supported operations, see `pam_opt.tracing.SUPPORTED`. Layers that write
+        the same units, such as the branches of a residual sum, are decided together. Units of layers that cannot be
+        regrouped stay with their task, and a record says why
     calibration : re-iterable batches (x, {task name: target}); not needed with `statistics`, except for `information`
         and by ``mtz``
     tasks : one `Task` for each parent
@@ -110,8 +118,9 @@ def plan(
         pairs shared units as well and needs `information`; ``mtz``, which pairs by the
         functional difference on inputs that are merged already, see `pam_opt.zip_networks`; or a control without a
         solver: ``exclusive``, ``all-shared``, ``select``, to which cost, solver, share and loss_budget do not apply.
-        Default: ``network`` for two tasks with a `macs_budget`, or with a `loss_budget` and neither a solver named
-        nor a width given, and its record says so; otherwise ``pairing``
+        Default: ``network`` for two tasks and chains of layers with a `macs_budget`, or with a `loss_budget` and
+        neither a solver named nor a width given, and its record says so; otherwise ``pairing``. Chains only:
+        ``network``, ``mtz`` and ``paired-grouping`` in one step
     loss_budget : for ``network`` the predicted loss that a plan may add, met up to 1e-6 of it; for ``pairing``,
         instead of `share`, what all pairs together may add (``cost="fisher"``); for ``grouping`` the predicted loss
         of all that units no longer serve
@@ -138,6 +147,7 @@ def plan(
     chosen = ""
     if problem is None:
         network = _network_is_default(len(tasks), solver, loss_budget, macs_budget, width)
+        network = network and _takes_network({task.name: parents[task.name] for task in tasks}, macs_budget)
         problem = "network" if network else "pairing"
         chosen = "problem: network, the default for two tasks with a budget" if network else ""
     if problem not in PLANNERS:
@@ -160,7 +170,7 @@ def plan(
     )
     request = replace(
         given,
-        shares=_shares(share, next(iter(given.parents.values()))),
+        shares=_shares(share, given.structure),
         cost=cost,
         solver=solver,
         loss_budget=loss_budget,
@@ -172,7 +182,9 @@ def plan(
         chosen=chosen,
     )
     started = time.perf_counter()
-    layers, records = planner(request)
+    layers, records = _with_kept(request, *planner(request))
+    if not request.structure.is_chain:
+        refuse_unreadable_writers(request.structure, request.tasks, layers)
     seconds = {"measure": request.statistics.seconds, "solve": time.perf_counter() - started}
     return Plan(request.tasks, tuple(layers), request.statistics.input_shape, tuple(records), seconds)
 
@@ -205,8 +217,27 @@ def _network_is_default(
     return n_tasks == 2 and (budgeted or macs_budget is not None)
 
 
-def _shares(share: float | Mapping[str, float], parent: MultitaskNetwork) -> dict[str, float]:
-    names = [layer.name for layer in parent.structure.layers[:-1]]
+def _takes_network(parents: Mapping[str, nn.Module], macs_budget: float | None) -> bool:
+    """Whether the parents are chains, as the problem of the whole network needs; a budget of MACs insists on it."""
+    structure = next(iter(convert_parents(parents).values())).structure
+    if macs_budget is not None:
+        refuse_branches(structure, "macs_budget=")
+    return structure.is_chain
+
+
+def _with_kept(request: Request, layers: Sequence[LayerPlan], records: Sequence[dict[str, Any]]) -> LayersAndRecords:
+    """Leave the units of spaces that are kept per task as the parents have them, and write that down."""
+    kept = {i: why for i in range(len(layers)) if (why := request.kept_per_task(i))}
+    names = {request.layer(index).name for index in kept}
+    others = [record for record in records if record["layer"] not in names]
+    settled = [request.exclusive(index) if index in kept else layer for index, layer in enumerate(layers)]
+    return settled, [*others, *(kept_record(request.layer(index).name, why) for index, why in kept.items())]
+
+
+def _shares(share: float | Mapping[str, float], structure: Structure) -> dict[str, float]:
+    """Return the share of every space; 0 where units are kept per task."""
+    spaces = {structure.layers[space].name: structure.shareable[space] for space in structure.spaces}
+    names = list(spaces)
     if not isinstance(share, Mapping):
         share = dict.fromkeys(names, share)
     unknown = sorted(set(share) - set(names))
@@ -216,7 +247,7 @@ def _shares(share: float | Mapping[str, float], parent: MultitaskNetwork) -> dic
     for name, value in shares.items():
         if not isinstance(value, Real) or not 0.0 <= value <= 1.0:
             raise PlanError(f"share {value!r} of layer {name!r} is outside [0, 1]")
-    return shares
+    return {name: value if spaces[name] else 0.0 for name, value in shares.items()}
 
 
 def _check_budgets(loss_budget: float | None, macs_budget: float | None, cost: str, problem: str) -> None:

@@ -1,7 +1,7 @@
 """Clusters under way: units of several parents that will become one, and their statistics as a whole."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Clusters:
 
     Parameters
     ----------
-    layer : statistics of the layer
+    layer : statistics of the layer, and of those that write the same units
     tasks : the parents' tasks, columns of `members`
     members : (n, K) unit of each parent in each cluster, -1 for none
     """
@@ -39,28 +39,36 @@ class Clusters:
         return cls(layer, tasks, members)
 
     def total(self, field: str) -> np.ndarray:
-        """Sum a field of `UnitStatistics`, such as ``fisher``, over each cluster's members."""
-        return self._gather(field).sum(axis=1)
+        """Sum a field of `UnitStatistics`, such as ``importance``, over each cluster's members."""
+        return self._gather(self.layer, field).sum(axis=1)
 
     @property
     def shares(self) -> np.ndarray:
-        """(n, K) weight of each member: its part of the cluster's Fisher information; equal parts if that is zero."""
+        """(n, K) weight of each member: its part of the cluster's Fisher information; equal parts if that is zero.
+
+        Where several layers write the units, it is the information at all of them and all their positions.
+        """
         present = self.members >= 0
-        fisher = self._gather("fisher")
+        fisher = self._information()
         fisher[fisher.sum(axis=1) <= 0] = 1.0
         fisher *= present
         return fisher / fisher.sum(axis=1, keepdims=True)
 
-    def side(self, incoming: Incoming) -> Side:
-        """Describe the clusters as one side of a pairing."""
-        shares = self.shares
-        mean = (shares * self._gather("mean")).sum(axis=1)
-        return Side(mean, self._variance(shares), self.total("fisher"), lambda: incoming(self.members, shares))
-
     def pair_statistics(self, other: "Clusters", task: str, incoming: Incoming) -> PairStatistics:
         """Describe all pairs of these clusters and another parent's units, `other` made by `of_parent`."""
-        covariance = self._covariance(task, self.shares)
-        return PairStatistics(self.side(incoming), other.side(incoming), covariance, self.layer.positions)
+        first, *further = [self._pairs_at(layer, other, task, incoming) for layer in self.layer.writers]
+        return replace(first, further=tuple(further)) if further else first
+
+    def _pairs_at(self, layer: LayerStatistics, other: "Clusters", task: str, incoming: Incoming) -> PairStatistics:
+        covariance = self._covariance(layer, task, self.shares)
+        return PairStatistics(self._side(layer, incoming), other._side(layer, incoming), covariance, layer.positions)
+
+    def _side(self, layer: LayerStatistics, incoming: Incoming) -> Side:
+        """Describe the clusters, as one layer writes them, as one side of a pairing."""
+        shares = self.shares
+        mean = (shares * self._gather(layer, "mean")).sum(axis=1)
+        fisher = self._gather(layer, "fisher").sum(axis=1)
+        return Side(mean, self._variance(layer, shares), fisher, lambda: incoming(self.members, shares))
 
     def paired(self, other: "Clusters", pairs: np.ndarray) -> "Clusters":
         """Merge pairs (k, 2) of these clusters and others, and keep the rest of both as they are."""
@@ -74,35 +82,44 @@ class Clusters:
         units = [len(self.layer.units[task].mean) for task in self.tasks]
         return LayerPlan.of_members(self.layer.name, self.members, self.shares, groups, units)
 
-    def _gather(self, field: str) -> np.ndarray:
+    def _information(self) -> np.ndarray:
+        """Fisher information of every member, (n, K); of several layers, summed over them and their positions."""
+        if not self.layer.further:
+            return self._gather(self.layer, "fisher")
+        return sum(
+            (layer.positions * self._gather(layer, "fisher") for layer in self.layer.writers),
+            start=np.zeros(self.members.shape),
+        )
+
+    def _gather(self, layer: LayerStatistics, field: str) -> np.ndarray:
         """Read a field for every member, (n, K), 0 where there is none."""
         result = np.zeros(self.members.shape)
         for column, task in enumerate(self.tasks):
             rows = self.members[:, column] >= 0
-            result[rows, column] = getattr(self.layer.units[task], field)[self.members[rows, column]]
+            result[rows, column] = getattr(layer.units[task], field)[self.members[rows, column]]
         return result
 
-    def _covariance(self, task: str, shares: np.ndarray) -> np.ndarray:
+    def _covariance(self, layer: LayerStatistics, task: str, shares: np.ndarray) -> np.ndarray:
         """Covariance of each cluster's weighted mean with each unit of a parent outside, (n, units)."""
         columns = [c for c in range(len(self.tasks)) if (self.members[:, c] >= 0).any()]
         if len(columns) == 1:
-            whole = self.layer.cross(self.tasks[columns[0]], task)
+            whole = layer.cross(self.tasks[columns[0]], task)
             if np.array_equal(self.members[:, columns[0]], np.arange(len(whole))):
                 return whole
-        total = np.zeros((len(self.members), len(self.layer.units[task].mean)))
+        total = np.zeros((len(self.members), len(layer.units[task].mean)))
         for column in columns:
             rows = np.flatnonzero(self.members[:, column] >= 0)
-            block = self.layer.cross(self.tasks[column], task)[self.members[rows, column]]
+            block = layer.cross(self.tasks[column], task)[self.members[rows, column]]
             total[rows] += block * shares[rows, column, None]
         return total
 
-    def _variance(self, shares: np.ndarray) -> np.ndarray:
-        variance = (shares**2 * self._gather("variance")).sum(axis=1)
+    def _variance(self, layer: LayerStatistics, shares: np.ndarray) -> np.ndarray:
+        variance = (shares**2 * self._gather(layer, "variance")).sum(axis=1)
         for a, s in enumerate(self.tasks):
             for b, t in enumerate(self.tasks[a + 1 :], start=a + 1):
                 rows = np.flatnonzero((self.members[:, a] >= 0) & (self.members[:, b] >= 0))
                 if len(rows):
-                    covariance = self.layer.cross(s, t)[self.members[rows, a], self.members[rows, b]]
+                    covariance = layer.cross(s, t)[self.members[rows, a], self.members[rows, b]]
                     variance[rows] += 2 * shares[rows, a] * shares[rows, b] * covariance
         return np.maximum(variance, 0.0)
 

@@ -26,6 +26,7 @@ from pam_opt.macs import run_probability
 from pam_opt.measuring import LayerStatistics
 from pam_opt.planning.clusters import Clusters
 from pam_opt.planning.controls import LayersAndRecords
+from pam_opt.planning.lattice import Reading
 from pam_opt.planning.request import Request
 from pam_opt.plans import LayerPlan
 from pam_opt.structure import canonical
@@ -50,7 +51,7 @@ def plan_grouping(request: Request) -> LayersAndRecords:
     ------
     PlanError : a `share`, since the sharing is what is decided; a loss budget that the width rules out
     """
-    if any(share != 1.0 for share in request.shares.values()):
+    if request.asks_for_share:
         raise PlanError("problem='grouping' decides itself what is shared: share= does not apply; leave it out")
     if request.loss_budget is None:
         given = request if request.width is not None else replace(request, width=1.0)
@@ -96,13 +97,13 @@ def layer_budgets(request: Request, index: int, groups: list[Group]) -> BudgetTa
     return table
 
 
-def layer_problem(request: Request, index: int, price: float, before: set[Group] | None) -> Grouping:
+def layer_problem(request: Request, index: int, price: float, before: Reading | None) -> Grouping:
     """Build the problem of one layer.
 
     Parameters
     ----------
     price : loss that one MAC in E[C] is worth
-    before : groups with units in the layer before, which this layer's units can read; None for the first layer
+    before : what the layer's units can read; None for the first layer, which reads the input
     """
     groups = groups_of(request.tasks)
     served = np.array([[task in group for task in request.tasks] for group in groups])
@@ -110,33 +111,38 @@ def layer_problem(request: Request, index: int, price: float, before: set[Group]
     running = np.array([run_probability(group, request.probabilities) for group in groups])
     cost = losses.T @ ~served.T + price * np.outer(_unit_macs(request, index), running)
     if before is not None:
-        cost[:, [bool(group) and not any(group <= source for source in before) for group in groups]] = np.inf
+        cost[:, [bool(group) and not before.allows(group) for group in groups]] = np.inf
     for column, unit in enumerate(_indispensable(request, index)):
         cost[unit, ~served[:, column]] = np.inf
     return Grouping(served, cost, layer_budgets(request, index, groups))
 
 
 def _use(layer: LayerStatistics, task: str, other: str) -> np.ndarray:
-    """Return the importance for `task` of the units of `other`'s parent."""
+    """Return the importance for `task` of the units of `other`'s parent.
+
+    Of what several layers write, how well a unit follows another is the mean over these layers.
+    """
     importance = layer.units[task].importance
     if task == other:
         return importance
+    follows = np.zeros((len(layer.units[other].importance), len(importance)))
+    for writer in layer.writers:
+        follows += _follows(writer, task, other)
+    return (follows / len(layer.writers) * importance[None, :]).max(axis=1, initial=0.0)
+
+
+def _follows(layer: LayerStatistics, task: str, other: str) -> np.ndarray:
+    """Return ``max(rho, 0)^2`` between the units of `other`'s parent and those of `task`'s, (units, units)."""
     scale = [np.sqrt(layer.units[name].variance) for name in (other, task)]
     inverse = [np.divide(1.0, s, out=np.zeros_like(s), where=s > 0) for s in scale]
     correlation = layer.cross(other, task) * inverse[0][:, None] * inverse[1][None, :]
-    return (np.square(np.clip(correlation, 0.0, 1.0)) * importance[None, :]).max(axis=1, initial=0.0)
+    return np.square(np.clip(correlation, 0.0, 1.0))
 
 
 def _unit_macs(request: Request, index: int) -> np.ndarray:
     """Return (N,) the MACs of every unit in its parent: its own, and those of its readers on it."""
-    result = []
-    for task, parent in request.parents.items():
-        structure, group = parent.structure, frozenset({task})
-        layer, reader = structure.layers[index], structure.layers[index + 1]
-        own = layer.kernel_area * request.positions[index] * structure.fan_in(index, group)
-        read = reader.kernel_area * request.positions[index + 1] * structure.widths[index + 1][group]
-        result.append(np.full(structure.widths[index][group], float(own + read)))
-    return np.concatenate(result)
+    rates = [request.unit_macs[task][index] for task in request.tasks]
+    return np.repeat(rates, request.units(index))
 
 
 def _indispensable(request: Request, index: int) -> list[int]:
@@ -158,13 +164,17 @@ def _group(request: Request, price: float) -> LayersAndRecords:
     layers: list[LayerPlan] = []
     records: list[dict[str, Any]] = []
     for index in range(len(request.statistics.layers)):
-        found = _group_layer(request, index, price, set(layers[-1].groups) if layers else None)
+        if request.kept_per_task(index):
+            layers.append(request.exclusive(index))
+            continue
+        reading = Reading.behind(request.structure, request.tasks, layers)
+        found = _group_layer(request, index, price, reading)
         layers.append(found.plan)
         records.append(found.record)
     return layers, records
 
 
-def _group_layer(request: Request, index: int, price: float, before: set[Group] | None) -> _Grouped:
+def _group_layer(request: Request, index: int, price: float, before: Reading) -> _Grouped:
     layer = request.statistics.layers[index]
     problem = layer_problem(request, index, price, before)
     solution = solve(problem, request.solver, time_limit=request.time_limit, seed=request.seed, threads=request.threads)
@@ -180,7 +190,7 @@ def _group_layer(request: Request, index: int, price: float, before: set[Group] 
     members = np.concatenate(pools)[kept]
     plan = Clusters(layer, request.tasks, members).plan([groups[unit] for unit in kept])
     # What the layer before kept for nobody restricts this one, whose bound then holds only behind that layer.
-    limited = before is not None and not all(any(group <= source for source in before) for group in every)
+    limited = not all(before.allows(group) for group in every)
     return _Grouped(plan, _record(request, index, solution, groups, limited))
 
 

@@ -2,6 +2,7 @@
 
 from pam_opt.errors import PlanError
 from pam_opt.merging.moments import TaskData
+from pam_opt.planning.chains import refuse_branches
 from pam_opt.planning.controls import LayersAndRecords
 from pam_opt.planning.request import Request
 from pam_opt.zipping import Zipper
@@ -14,8 +15,9 @@ def plan_mtz(request: Request) -> LayersAndRecords:
 
     Raises
     ------
-    PlanError : no calibration data; a width or a loss budget
+    PlanError : a network that is no chain; no calibration data; a width or a loss budget
     """
+    refuse_branches(request.structure, "problem='mtz'")
     if request.calibration is None:
         raise PlanError("problem='mtz' needs calibration batches; statistics= do not hold what it looks at")
     if request.width is not None:

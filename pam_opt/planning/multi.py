@@ -23,6 +23,7 @@ from pam_opt.errors import PlanError
 from pam_opt.planning.clusters import Clusters, Incoming, unit_costs
 from pam_opt.planning.controls import LayersAndRecords, most_important
 from pam_opt.planning.incoming import incoming_weights
+from pam_opt.planning.lattice import Reading
 from pam_opt.planning.readable import nothing_to_read
 from pam_opt.planning.request import Request
 from pam_opt.plans import LayerPlan, own_groups
@@ -80,6 +81,9 @@ def _plan(request: Request, *, within: bool) -> LayersAndRecords:
     layers: list[LayerPlan] = []
     records = []
     for index in range(len(request.statistics.layers)):
+        if request.kept_per_task(index):
+            layers.append(request.exclusive(index))
+            continue
         layer = _Layer(request, index, within, layers)
         layers.append(layer.run())
         records.append(layer.record())
@@ -97,9 +101,10 @@ class _Layer:
     def run(self) -> LayerPlan:
         """Make all clusters, keep `share` of them, and write the layer's plan."""
         request, required = self.request, self.problem.required or 0
-        self.wanted = round(request.shares[self.statistics.name] * required)
-        if self.wanted and self.before and request.everything not in self.before[-1].groups:
-            raise nothing_to_read(self.statistics.name, request.shares[self.statistics.name])
+        self.wanted = round(request.share(self.index) * required)
+        reading = Reading.behind(request.structure, request.tasks, self.before)
+        if self.wanted and not reading.allows(request.everything):
+            raise nothing_to_read(self.statistics.name, request.share(self.index), reading)
         large = max(request.units(self.index)) > SMALL
         limit = DEFAULT_SECONDS if request.time_limit is None and large else request.time_limit
         self.solution: Solution = solve(
@@ -187,7 +192,15 @@ class _Layer:
         )
 
     def _fisher(self) -> np.ndarray:
-        return np.concatenate([self.statistics.units[task].fisher for task in self.request.tasks])
+        """(N,) Fisher information of every unit; of several layers, summed over them and their positions."""
+        writers = self.statistics.writers
+        rates = [layer.positions for layer in writers] if len(writers) > 1 else [1]
+        return np.concatenate(
+            [
+                sum((rate * layer.units[task].fisher for rate, layer in zip(rates, writers, strict=True)), start=0.0)
+                for task in self.request.tasks
+            ]
+        )
 
     def _shares(self) -> np.ndarray:
         """(N,) each unit's part of the Fisher information of its cluster; equal parts where that is zero."""

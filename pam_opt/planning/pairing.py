@@ -10,10 +10,12 @@ from pam_opt.pair_costs import COSTS
 from pam_opt.planning.clusters import Clusters
 from pam_opt.planning.controls import LayersAndRecords, most_important
 from pam_opt.planning.incoming import incoming_weights
+from pam_opt.planning.lattice import Reading
 from pam_opt.planning.readable import nothing_to_read
 from pam_opt.planning.request import Request
 from pam_opt.plans import LayerPlan, own_groups
 from pam_opt.records import pairing_record
+from pam_opt.tasks import Group, combination_key
 from pam_opt_solvers import Pairing, Solution, solve
 
 _BISECTIONS = 24
@@ -58,6 +60,9 @@ class _Pairer:
 
     def run(self) -> LayersAndRecords:
         for index in range(len(self.request.statistics.layers)):
+            if self.request.kept_per_task(index):
+                self.layers.append(self.request.exclusive(index))
+                continue
             clusters = self._pair_layer(index)
             kept = most_important(clusters, self.request.kept(index), each_parent=True)
             groups = own_groups(kept.members, self.request.tasks)
@@ -75,32 +80,49 @@ class _Pairer:
         first, *others = request.tasks
         clusters = Clusters.of_parent(layer, request.tasks, first)
         incoming = incoming_weights(request, self.layers)
+        reading = Reading.behind(request.structure, request.tasks, self.layers)
         for task in others:
             other = Clusters.of_parent(layer, request.tasks, task)
             statistics = clusters.pair_statistics(other, task, incoming)
             cost = COSTS[request.cost](statistics)
-            self._forbid_unreadable(index, clusters, other, cost)
-            solution = self._solve(cost, index, task)
-            clusters = clusters.paired(other, self._pairs(solution, layer.name))
+            _forbid_unreadable(reading, clusters, task, cost)
+            solution = self._solve(cost, index, task, reading)
+            pairs = self._pairs(solution, layer.name)
+            for group in reading.demanded():
+                pairs = self._with_demanded(group, clusters, task, cost, pairs)
+            clusters = clusters.paired(other, pairs)
         return clusters
 
-    def _forbid_unreadable(self, index: int, clusters: Clusters, other: Clusters, cost: np.ndarray) -> None:
-        """Forbid pairs whose merged unit could read nothing, because the layer before shares no unit for its tasks."""
-        if index == 0:
-            return
-        before = set(self.layers[-1].groups)
-        (task,) = set(own_groups(other.members, self.request.tasks))
-        for row, group in enumerate(own_groups(clusters.members, self.request.tasks)):
-            if not any(group | task <= source for source in before):
-                cost[row] = np.inf
+    def _with_demanded(
+        self, group: Group, clusters: Clusters, task: str, cost: np.ndarray, pairs: np.ndarray
+    ) -> np.ndarray:
+        """Add the cheapest pair for a group that spaces planned before have to read here, if there is none for it.
 
-    def _solve(self, cost: np.ndarray, index: int, task: str) -> Solution:
+        Only a graph asks for it: the later branches of a residual sum read what is planned after the sum. A share of
+        nothing that was asked for is not overruled; `plan` refuses what could not be run.
+        """
+        tasks = self.request.tasks
+        so_far = group & frozenset(tasks[: tasks.index(task) + 1])
+        holds = np.array([so_far <= own | {task} for own in own_groups(clusters.members, tasks)])
+        forbidden = self.price is None and not len(pairs)
+        if task not in group or so_far == {task} or forbidden or holds[pairs[:, 0]].any():
+            return pairs
+        usable = np.where(holds[:, None], cost, np.inf)
+        row, column = np.unravel_index(int(usable.argmin()), usable.shape)
+        if not np.isfinite(usable[row, column]):
+            return pairs
+        rest = pairs[(pairs[:, 0] != row) & (pairs[:, 1] != column)]
+        changed = np.concatenate([rest, np.array([[row, column]], rest.dtype)])
+        self.records[-1] |= _changed(self.records[-1]["note"], changed, cost, group)
+        return changed
+
+    def _solve(self, cost: np.ndarray, index: int, task: str, reading: Reading) -> Solution:
         request, name = self.request, self.request.statistics.layers[index].name
         saved = self._macs_saved(index, task)
         if self.price is None:
-            wanted = round(request.shares[name] * min(cost.shape))
+            wanted = round(request.share(index) * min(cost.shape))
             if wanted and np.isfinite(cost).sum() == 0:
-                raise nothing_to_read(name, request.shares[name])
+                raise nothing_to_read(name, request.share(index), reading)
             problem = Pairing(cost, n_pairs=wanted)
         else:
             single = np.full(max(cost.shape), self.price * saved / 2)
@@ -123,13 +145,30 @@ class _Pairer:
         request = self.request
         before = list(request.tasks[: request.tasks.index(task)])
         both = np.mean([self._both(other, task) for other in before])
-        structure = request.parents[task].structure
-        group = frozenset({task})
-        layer, reader = structure.layers[index], structure.layers[index + 1]
-        own = layer.kernel_area * request.positions[index] * structure.fan_in(index, group)
-        read = reader.kernel_area * request.positions[index + 1] * structure.widths[index + 1][group]
-        return float(both * (own + read))
+        return float(both * request.unit_macs[task][index])
 
     def _both(self, one: str, two: str) -> float:
         pi = [run_probability(frozenset(group), self.request.probabilities) for group in ([one], [two], [one, two])]
         return pi[0] + pi[1] - pi[2]
+
+
+def _forbid_unreadable(reading: Reading, clusters: Clusters, task: str, cost: np.ndarray) -> None:
+    """Forbid pairs whose merged unit could read nothing, because what it reads shares no unit for its tasks."""
+    groups = own_groups(clusters.members, clusters.tasks)
+    allowed = {group: reading.allows(group | {task}) for group in set(groups)}
+    cost[[not allowed[group] for group in groups]] = np.inf
+
+
+def _changed(note: str, pairs: np.ndarray, cost: np.ndarray, group: Group) -> dict[str, Any]:
+    """Write down pairs that are not just those that the solver chose; its bound says nothing about them."""
+    why = f"one pair for {combination_key(group)} is added, which a layer planned before has to read here"
+    total = float(cost[pairs[:, 0], pairs[:, 1]].sum())
+    return {
+        "note": "; ".join(filter(None, [note, why])),
+        "status": "FEASIBLE",
+        "value": total,
+        "bound": None,
+        "gap": None,
+        "pairs": len(pairs),
+        "pair_cost": total,
+    }

@@ -22,7 +22,7 @@ from pam_opt.information.regroup import GreedySet, greedy_set, groups_of_sets
 from pam_opt.information.responses import Collected, Responses
 from pam_opt.macs import run_probability
 from pam_opt.planning.controls import LayersAndRecords
-from pam_opt.planning.lattice import refuse_unreadable
+from pam_opt.planning.lattice import Reading, refuse_unreadable
 from pam_opt.planning.request import Request
 from pam_opt.plans import LayerPlan
 from pam_opt.tasks import Group, combination_key
@@ -57,11 +57,15 @@ def regroup_layers(request: Request, regroup: Regroup) -> LayersAndRecords:
     layers: list[LayerPlan] = []
     records: list[dict[str, Any]] = []
     for index, responses in enumerate(collected.layers):
+        if request.kept_per_task(index):
+            layers.append(request.exclusive(index))
+            continue
         groups = [request.everything] * len(responses.owner)
         if responses.name in regrouped:
             groups, record = regroup(request, options, responses, collected)
             records.append(record)
-        refuse_unreadable(responses.name, groups, request.tasks, layers[-1].groups if layers else None)
+        reading = Reading.behind(request.structure, request.tasks, layers)
+        refuse_unreadable(responses.name, groups, request.tasks, reading)
         layers.append(LayerPlan.of_groups(responses.name, groups, request.units(index)))
     return layers, records
 
@@ -76,7 +80,7 @@ def informed(request: Request) -> tuple[Information, Collected]:
     assert request.information is not None
     assert request.responses is not None
     asked = {
-        "share": any(share != 1.0 for share in request.shares.values()),
+        "share": request.asks_for_share,
         "width": request.width is not None,
         "loss_budget": request.loss_budget is not None,
     }

@@ -78,14 +78,13 @@ def _collect(
 
 
 def _check_statistics(statistics: Statistics, parents: Mapping[str, MultitaskNetwork]) -> None:
-    """Refuse statistics of other parents: other tasks, depth or widths; those of further parents may be there."""
+    """Refuse statistics of other parents: other tasks, spaces or widths; those of further parents may be there."""
     measured = [
         {task: len(layer.units[task].mean) for task in parents if task in layer.units} for layer in statistics.layers
     ]
-    depth = len(next(iter(parents.values())).structure.layers) - 1
     given = [
-        {task: sum(parent.structure.widths[index].values()) for task, parent in parents.items()}
-        for index in range(depth)
+        {task: sum(parent.structure.widths[space].values()) for task, parent in parents.items()}
+        for space in next(iter(parents.values())).structure.spaces
     ]
     if measured != given:
         raise PlanError(

@@ -55,6 +55,9 @@ def _plan(request: Request, pose: Pose) -> LayersAndRecords:
     _check_covariance(request)
     layers, records = [], []
     for index in range(len(request.statistics.layers)):
+        if request.kept_per_task(index):
+            layers.append(request.exclusive(index))
+            continue
         layer = _Layer(request, index, pose)
         layers.append(layer.run())
         records.append(layer.record())
@@ -94,7 +97,7 @@ class _Layer:
         request, pool = self.request, self.pool
         everyone, none = np.arange(len(pool.owner)), np.array([], dtype=np.int64)
         wanted = request.kept(self.index) or max(request.units(self.index))
-        shared = round(request.shares[self.statistics.name] * wanted)
+        shared = round(request.share(self.index) * wanted)
         kept = [_Kept(self._choose(everyone, none, shared), request.everything)]
         given = kept[0].units
         if wanted > shared:

@@ -1,14 +1,16 @@
 """What a plan is asked for: parents, statistics and options, in one place for all planners."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from pam_opt.information.options import Information
 from pam_opt.information.responses import Collected
-from pam_opt.macs import output_positions
+from pam_opt.macs import output_positions, unit_macs
 from pam_opt.measuring import Statistics
 from pam_opt.network import MultitaskNetwork
+from pam_opt.plans import LayerPlan
+from pam_opt.structure import Layer, Structure
 from pam_opt.tasks import Group
 from pam_opt.training import Batches
 
@@ -16,6 +18,8 @@ from pam_opt.training import Batches
 @dataclass(frozen=True)
 class Request:
     """Hold everything a planner may use; see `pam_opt.plan` for the options.
+
+    A plan has one layer plan for each of the structure's `spaces`; an `index` is a position among these.
 
     Parameters
     ----------
@@ -55,16 +59,76 @@ class Request:
         """The group of all tasks."""
         return frozenset(self.parents)
 
+    @property
+    def structure(self) -> Structure:
+        """The structure of the first parent: that of all, but for widths and names."""
+        return next(iter(self.parents.values())).structure
+
+    def layer(self, index: int) -> Layer:
+        """Return the first layer of a space."""
+        return self.structure.layers[self.structure.spaces[index]]
+
+    def kept_per_task(self, index: int) -> str:
+        """Say why the units of a space serve their own task only; empty where they may be shared."""
+        return kept_reason(self.structure, self.structure.spaces[index])
+
+    @property
+    def asks_for_share(self) -> bool:
+        """Whether less than all is to be shared where units may be shared."""
+        return any(
+            self.shares.get(self.layer(index).name, 1.0) != 1.0
+            for index in range(len(self.structure.spaces))
+            if not self.kept_per_task(index)
+        )
+
     def units(self, index: int) -> list[int]:
-        """Count the units of every parent in a layer."""
-        return [parent.structure.widths[index][frozenset({task})] for task, parent in self.parents.items()]
+        """Count the units of every parent in a space."""
+        return [
+            parent.structure.widths[parent.structure.spaces[index]][frozenset({task})]
+            for task, parent in self.parents.items()
+        ]
+
+    def exclusive(self, index: int) -> LayerPlan:
+        """Return the plan of a space in which every task keeps all its own units."""
+        counts = self.units(index)
+        groups = [frozenset({task}) for task, count in zip(self.tasks, counts, strict=True) for _ in range(count)]
+        return LayerPlan.of_groups(self.layer(index).name, groups, counts)
+
+    def share(self, index: int) -> float:
+        """Return the share that is asked of a space."""
+        return self.shares[self.layer(index).name]
+
+    def position(self, layer: int) -> int:
+        """Return the position of the space that a layer of the structure writes."""
+        return self.structure.spaces.index(self.structure.layers[layer].ties)
+
+    def decided(self, index: int, planned: Sequence[LayerPlan]) -> LayerPlan:
+        """Return the plan of a space that is planned; where units are kept per task, all are."""
+        return self.exclusive(index) if self.kept_per_task(index) else planned[index]
 
     def kept(self, index: int) -> int | None:
-        """Return how many units a layer may keep; None for all."""
+        """Return how many units a space may keep; None for all."""
         return None if self.width is None else max(1, round(self.width * max(self.units(index))))
 
     @cached_property
     def positions(self) -> list[int]:
-        """Output positions of every layer."""
-        structure = next(iter(self.parents.values())).structure
-        return output_positions(structure, self.statistics.input_shape)
+        """Output positions of every layer of the structure."""
+        return output_positions(self.structure, self.statistics.input_shape)
+
+    @cached_property
+    def unit_macs(self) -> dict[str, list[float]]:
+        """For every task the MACs of one unit of every space in its parent: its own, and those of its readers on it."""
+        found = {}
+        for task, parent in self.parents.items():
+            group, structure = frozenset({task}), parent.structure
+            saved = unit_macs(structure, self.positions, {group: 1.0})
+            found[task] = [saved[space, group] for space in structure.spaces]
+        return found
+
+
+def kept_reason(structure: Structure, space: int) -> str:
+    """Say why the units of a space serve one task each; empty where they may be shared."""
+    if structure.shareable[space]:
+        return ""
+    own = structure.layers[space].kept
+    return own or "what it reads is kept per task, so that there is nothing that shared units could read"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pam_opt.errors import PlanError
+from pam_opt.planning.chains import refuse_branches
 from pam_opt.planning.clusters import Clusters, unit_costs
 from pam_opt.planning.readable import nothing_to_read
 from pam_opt.planning.request import Request
@@ -152,6 +153,7 @@ class Sharing:
 
 
 def _check(request: Request) -> None:
+    refuse_branches(request.structure, "problem='network', as its frontier and budgets over all layers,")
     if len(request.tasks) != 2:
         raise PlanError(
             f"problem='network' is for two tasks, not {len(request.tasks)}; use problem='pairing', which takes a "

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pam_opt.gradients import Place
 from pam_opt.macs import combination_macs, unit_macs
-from pam_opt.structure import Structure
+from pam_opt.structure import INPUT, Structure
 from pam_opt.tasks import Group
 
 
@@ -34,7 +34,8 @@ def choose_units(
     Parameters
     ----------
     positions, probabilities : of `pam_opt.macs`
-    scores : place -> (units,); units of places left out stay, and those of an infinite score
+    scores : place, a space and a group, -> (units,); units of places left out stay, those of an infinite score, and
+        those of layers that are kept per task. A unit goes from all layers that write its space
     target : E[C] at which to stop
     most : units that may go at most; None = any number
     per_mac : False takes units in the order of their scores alone
@@ -42,10 +43,10 @@ def choose_units(
 
     Returns
     -------
-    keep : place -> (units,) bool. At least one unit stays that each group of the next layer can read; if that
+    keep : place -> (units,) bool. At least one unit stays that each group of every reader can read; if that
         stops the choice short of `target`, all that may go have gone.
     """
-    state = _State(structure, positions, probabilities)
+    state, scores = _State(structure, positions, probabilities), may_go(structure, scores)
     if closed is not None:
         scores = {place: _first(score, closed.get(place)) for place, score in scores.items()}
     queues = {place: torch.argsort(score).tolist() for place, score in scores.items()}
@@ -80,6 +81,12 @@ def choose_units(
     return keep
 
 
+def may_go(structure: Structure, scores: Mapping[Place, Tensor]) -> dict[Place, Tensor]:
+    """Return the scores without those of layers that are kept per task, which lose nothing."""
+    kept = {layer.ties for layer in structure.layers if layer.kept}
+    return {place: score for place, score in scores.items() if place[0] not in kept}
+
+
 def _first(score: Tensor, closed: Tensor | None) -> Tensor:
     """Give closed units negative scores, in their own order."""
     return score if closed is None else torch.where(closed, -1 / (1 + score), score)
@@ -93,6 +100,8 @@ class _State:
         self.widths = [Counter(widths) for widths in structure.widths]
         self.expected = sum(p * combination_macs(structure, positions, c) for c, p in probabilities.items())
         self.savings: dict[Place, float] | None = None
+        mixing = [index for index, layer in enumerate(structure.layers) if layer.is_dense]
+        self.readers = {space: [i for i in mixing if space in self._read(i)] for space in structure.spaces}
 
     def saved(self, place: Place) -> float:
         if self.savings is None:
@@ -102,15 +111,31 @@ class _State:
         return self.savings[place]
 
     def may_lose(self, place: Place) -> bool:
-        index, group = place
-        if self.widths[index][group] == 0:
+        """Whether every group of every layer that mixes units of the space keeps a unit to read."""
+        space, group = place
+        if self.widths[space][group] == 0:
             return False
-        left = self.widths[index].copy()
-        left[group] -= 1
-        readers = [g for g, n in self.widths[index + 1].items() if n]
-        return all(any(n and reader <= source for source, n in left.items()) for reader in readers)
+        self.widths[space][group] -= 1
+        possible = all(self._can_run(reader) for reader in self.readers[space])
+        self.widths[space][group] += 1
+        return possible
 
     def lose(self, place: Place) -> None:
+        space, group = place
         self.expected -= self.saved(place)
-        self.widths[place[0]][place[1]] -= 1
+        for index in self.structure.tied(space):
+            self.widths[index][group] -= 1
         self.savings = None
+
+    def _can_run(self, reader: int) -> bool:
+        layer = self.structure.layers[reader]
+        if INPUT in layer.inputs:
+            return True
+        sources = {group for space in self._read(reader) for group, n in self.widths[space].items() if n}
+        groups = [group for group, n in self.widths[layer.ties].items() if n]
+        return all(any(group <= source for source in sources) for group in groups)
+
+    def _read(self, reader: int) -> list[int]:
+        """List the spaces that a layer reads, but for the network's input."""
+        layers = self.structure.layers
+        return [layers[source].ties for source in layers[reader].inputs if source != INPUT]

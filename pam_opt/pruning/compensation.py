@@ -15,6 +15,7 @@ from torch import Tensor
 from pam_opt.gradients import Place
 from pam_opt.merging.refit import Aim, Rows, fit_to
 from pam_opt.network import MultitaskNetwork
+from pam_opt.structure import Layer
 from pam_opt.tasks import Group
 from pam_opt.training import Batches
 
@@ -29,15 +30,15 @@ def compensate(
     keep : as in `pam_opt.surgery.remove_units`, which made `smaller` from `network`
     calibration : batches (x, targets); targets are not used
     """
-    fit_to(smaller, [network], [_kept(index, keep) for index in range(len(network.layers))], calibration)
+    fit_to(smaller, [network], [_kept(layer, keep) for layer in network.structure.layers], calibration)
 
 
-def _kept(index: int, keep: Mapping[Place, Tensor]) -> Aim:
-    """Aim at the units that are kept, as they were."""
+def _kept(layer: Layer, keep: Mapping[Place, Tensor]) -> Aim:
+    """Aim at the units of a layer that are kept, as they were."""
 
     def aim(group: Group, rows: Sequence[Rows]) -> Tensor:
         (before,) = rows
-        mask = keep.get((index, group))
-        return before[group] if mask is None else before[group][:, mask]
+        mask = keep.get((layer.ties, group))
+        return before[group] if mask is None else before[group][:, mask.repeat_interleave(layer.size)]
 
     return aim

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pam_opt.gradients import Place
 from pam_opt.macs import output_positions
 from pam_opt.network import MultitaskNetwork
+from pam_opt.structure import INPUT
 from pam_opt.surgery import remove_units
 
 _SMALL = 1e-8
@@ -115,8 +116,8 @@ def fold_gates(network: MultitaskNetwork) -> MultitaskNetwork:
     for index, layer in enumerate(plain.structure.layers):
         for group, block in plain.blocks(index):
             sources = plain.structure.sources(index, group)
-            if sources is not None and gates:
-                factor = torch.cat([gates[index - 1, source].mu for source in sources])
+            if INPUT not in layer.inputs and gates:
+                factor = torch.cat([gates[source].mu for source in sources])
                 weight = block.operation.weight
                 weight.view(len(weight), len(factor), layer.kernel_area).mul_(factor[:, None])
     return plain

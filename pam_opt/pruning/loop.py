@@ -14,7 +14,7 @@ from pam_opt.errors import PlanError
 from pam_opt.gradients import Place
 from pam_opt.macs import costs, output_positions
 from pam_opt.network import MultitaskNetwork
-from pam_opt.pruning.choose import choose_units
+from pam_opt.pruning.choose import choose_units, may_go
 from pam_opt.pruning.compensation import compensate
 from pam_opt.pruning.methods import METHODS
 from pam_opt.pruning.pruner import Pruner
@@ -187,7 +187,7 @@ class _Run:
     ) -> tuple[list[tuple[Place, int]], str]:
         """Choose the units of a fraction, but none that is held; say what had to stay though it is closed."""
         schedule = self.schedule
-        found = self.pruner.scores(network, self.train_batches, self.tasks)
+        found = may_go(network.structure, self.pruner.scores(network, self.train_batches, self.tasks))
         every = schedule.groups == "all"
         scores = {place: score.clone() for place, score in found.items() if every or len(place[1]) > 1}
         for place, unit in held:

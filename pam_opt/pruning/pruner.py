@@ -1,28 +1,27 @@
 """What a pruning method is: it scores units, and may train and remove them in its own way."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor
 
 from pam_opt.errors import PlanError
 from pam_opt.gradients import Place
-from pam_opt.network import GroupLayer, MultitaskNetwork
+from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.schedule import Schedule
+from pam_opt.structure import Structure
 from pam_opt.surgery import remove_units
 from pam_opt.tasks import Task
 from pam_opt.training import Batches, TrainOptions, train
 
 Scores = dict[Place, Tensor]
-"""(layer index, group) -> (units,) float64, at least 0; higher means that losing the unit hurts more."""
+"""(space, group) -> (units,) float64, at least 0; higher means that losing the unit hurts more."""
 
 
-def hidden_blocks(network: MultitaskNetwork) -> Iterator[tuple[Place, GroupLayer]]:
-    """Iterate over all places that hold hidden units."""
-    for index in range(len(network.layers) - 1):
-        for group, block in network.blocks(index):
-            yield (index, group), block
+def hidden_places(structure: Structure) -> list[Place]:
+    """List all places that hold hidden units: every space with its groups."""
+    return [(space, group) for space in structure.spaces for group in structure.groups(space)]
 
 
 class Pruner(ABC):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from pam_opt.network import MultitaskNetwork
-from pam_opt.pruning.pruner import Pruner, Scores, hidden_blocks
+from pam_opt.pruning.pruner import Pruner, Scores, hidden_places
 from pam_opt.tasks import Task
 from pam_opt.training import Batches
 
@@ -29,6 +29,6 @@ class Random(Pruner):
     def scores(self, network: MultitaskNetwork, batches: Batches, tasks: Sequence[Task]) -> Scores:
         """Draw scores; neither the data nor the weights are looked at."""
         return {
-            place: torch.rand(block.operation.weight.shape[0], generator=self._generator, dtype=torch.float64)
-            for place, block in hidden_blocks(network)
+            place: torch.rand(network.structure.units(*place), generator=self._generator, dtype=torch.float64)
+            for place in hidden_places(network.structure)
         }

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from pam_opt.data import checked
-from pam_opt.gradients import Place, gate_gradients, gate_importance, loss_gradients
+from pam_opt.gradients import Place, gate_gradients, gate_products, loss_gradients
 from pam_opt.network import MultitaskNetwork
-from pam_opt.pruning.pruner import Pruner, Scores
+from pam_opt.pruning.pruner import Pruner, Scores, hidden_places
 from pam_opt.tasks import Task
 from pam_opt.training import Batches, TrainOptions, evaluation_mode
 
@@ -130,18 +130,21 @@ class TaylorSample(Pruner):
 def taylor_scores(
     network: MultitaskNetwork, batches: Batches, tasks: Sequence[Task], limit: int
 ) -> dict[Place, Tensor]:
-    """Return the scores of `TaylorSample` over at most `limit` batches, in units of squared loss."""
+    """Return the scores of `TaylorSample` over at most `limit` batches, in units of squared loss.
+
+    One gate stands at all layers through which a unit gets out of its space (`Structure.gates`), so that their
+    gradients add up before they are squared.
+    """
     totals: dict[Place, Tensor] = {}
     samples = 0
     with evaluation_mode(network):
         for x, targets in islice(checked(batches, [task.name for task in tasks], what="train"), limit):
             samples += len(x)
             taps, gradients = loss_gradients(network, x, targets, tasks)
-            for place, values in taps.items():
+            for place in hidden_places(network.structure):
                 # Units that no task depends on have no gradient; they score zero and go first.
-                totals.setdefault(place, values.new_zeros(values.shape[1]))
+                totals.setdefault(place, torch.zeros(network.structure.units(*place)))
             for found in gradients.values():
-                for place, gradient in found.items():
-                    score = gate_importance(taps[place], gradient) * len(x)
-                    totals[place] = totals[place] + score
+                for place, gates in gate_products(network, taps, found).items():
+                    totals[place] = totals[place] + gates.square().mean(0) * len(x)
     return {place: total.double() / samples for place, total in totals.items()}

@@ -15,6 +15,7 @@ from pam_opt.merging.moments import TaskData
 from pam_opt.network import MultitaskNetwork
 from pam_opt.parents import convert_parents
 from pam_opt.plans import LayerPlan, Plan
+from pam_opt.structure import require_chain
 from pam_opt.tasks import Task, check_tasks
 from pam_opt.training import Batches, TrainOptions, train
 from pam_opt.zipping.lattice import LatticeForm
@@ -210,6 +211,7 @@ def zip_networks(
     data = TaskData.of(names, calibration, checked_balance(balance, names), seed)
     shape = tuple(data.inputs[names[0]][0].shape[1:])
     converted = convert_parents({name: parents[name] for name in names}, shape)
+    require_chain(converted[names[0]].structure, "zip_networks", "use plan(problem='pairing') and merge")
     structure = converted[names[0]].structure
     shares = per_layer("share", share, structure, 1.0, 1.0)
     thresholds = {} if eps is None else per_layer("eps", eps, structure, math.inf, 0.0)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pam_opt.folding import Folded, NormState, fold, norm_state, unfold
 from pam_opt.merging.closed_form import folded_rows, merged_rows
+from pam_opt.merging.least_squares import moments_of_outputs
 from pam_opt.merging.moments import TaskData
 from pam_opt.merging.rows import readable_values
 from pam_opt.merging.statistics import observed_norm
@@ -156,7 +157,8 @@ def _copy(network: MultitaskNetwork) -> MultitaskNetwork:
 
 def _observed(rows: Tensor, moments: Tensor, norm: NormState) -> NormState:
     everything = torch.arange(rows.shape[1] - 1)
-    found = observed_norm(moments / moments[-1, -1], Folded(rows[:, :-1, None], rows[:, -1]), everything, norm)
+    outputs = moments_of_outputs(moments / moments[-1, -1], everything, rows[:, :-1])
+    found = observed_norm(outputs, Folded(rows[:, :-1, None], rows[:, -1]), norm)
     assert found is not None
     return found
 
