@@ -1,5 +1,6 @@
 """Pruning networks with branches: a unit goes from all layers that write it, and every reader keeps something."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from pam_opt.folding import fold
 from pam_opt.macs import combination_macs, output_positions, unit_macs
 from pam_opt.network import channel_axis
 from pam_opt.pruning.choose import _State, choose_units
+from pam_opt.pruning.gates import add_gates, fold_gates, gates_of, remove_gated_units
 from pam_opt.pruning.magnitude import Magnitude
 from pam_opt.pruning.pruner import hidden_places
 from pam_opt.pruning.random import Random
@@ -185,8 +187,54 @@ def test_layers_that_are_kept_lose_nothing(method):
     assert sum(small.structure.widths[0].values()) < sum(network.structure.widths[0].values())
 
 
-def test_gates_of_chains_are_refused_for_branches():
-    network, tasks = merged("residual"), make_tasks(2)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gates_stand_where_units_are_read_and_fold_away(kind):
+    network, tasks, x = merged(kind, **SHARED), make_tasks(2), torch.randn(3, *SHAPE)
+    gated = add_gates(copy.deepcopy(network)).eval()
+    gates = gates_of(gated)
+    assert list(gates) == hidden_places(network.structure)
+    with torch.no_grad():
+        for gate in gates.values():
+            gate.mu.copy_(torch.randn(len(gate.mu)))
+            gate.mu[0] = 0.0
+    outputs = gated(x)
+    folded = fold_gates(gated)(x)
+    assert all(torch.allclose(outputs[task.name], folded[task.name], atol=1e-5) for task in tasks)
+    shut = {place: torch.ones(len(gate.mu), dtype=torch.bool) for place, gate in gates.items()}
+    for place, mask in shut.items():
+        mask[0] = False
+        try:
+            small = remove_gated_units(gated, {place: mask})
+        except PlanError:
+            mask[0] = True
+            continue
+        assert all(torch.allclose(outputs[task.name], small(x)[task.name], atol=1e-5) for task in tasks)
+        mask[0] = True
+
+
+def test_one_factor_is_drawn_for_all_readers_of_a_unit():
+    gated = add_gates(merged("residual", **SHARED)).train()
+    seen = []
+    for index in (1, 4):
+        for _, block in gated.blocks(index):
+            block.register_forward_pre_hook(lambda block, _x: seen.append(vars(block)["read"][0][0][0].factor))
+    gated(torch.randn(4, *SHAPE), tasks="a")
+    assert len(seen) > 2
+    shared = [factor for factor in seen if factor.shape == seen[0].shape]
+    assert all(factor is shared[0] for factor in shared)
+    copied = copy.deepcopy(gated)
+    mine, other = gates_of(gated), gates_of(copied)
+    assert all(mine[place] is not other[place] for place in mine)
+    assert vars(copied.block(1, group("ab")))["read"][0][0][0] is other[0, group("ab")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_vib_prunes_networks_with_branches(kind):
+    network, tasks = merged(kind, **SHARED), make_tasks(2)
     data = make_data(SHAPE, tasks)
-    with pytest.raises(PlanError, match=r"vib.*chain.*'outer1'"):
-        prune(network, data, data, tasks=tasks, method="vib", warm_up=1)
+    target = 0.6 * pam.costs(network, SHAPE).expected
+    options = {"max_drop": None, "target_macs": target, "steps": 1, "warm_up": 2}
+    small = prune(network, data, data, tasks=tasks, method="vib", **options)
+    assert pam.costs(small, SHAPE).expected <= target
+    assert not gates_of(small)
+    assert torch.isfinite(small(torch.randn(2, *SHAPE))["b"]).all()
