@@ -24,7 +24,6 @@ from pam_opt.tasks import distribution
 
 pytestmark = pytest.mark.usefixtures(take_networks.__name__)
 KINDS = ["residual", "depthwise"]
-SHARED = {"share": 0.5}
 
 
 def expected(structure, positions, probabilities):
@@ -34,7 +33,7 @@ def expected(structure, positions, probabilities):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_costs_on_the_way_are_those_of_a_recount(kind, count):
-    network = merged(kind, count, **SHARED) if count > 1 else example(kind, 1)[1]["a"]
+    network = merged(kind, count, share=0.5) if count > 1 else example(kind, 1)[1]["a"]
     structure, positions = network.structure, output_positions(network.structure)
     probabilities = distribution(network.tasks, None)
     state, generator = _State(structure, positions, probabilities), torch.Generator().manual_seed(0)
@@ -54,7 +53,7 @@ def test_costs_on_the_way_are_those_of_a_recount(kind, count):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", [0.9, 0.5, 0.1, 0.0])
 def test_choice_reaches_its_target_or_takes_all_that_may_go(kind, part):
-    network = merged(kind, **SHARED)
+    network = merged(kind, share=0.5)
     structure, positions = network.structure, output_positions(network.structure)
     probabilities = distribution(network.tasks, None)
     generator = torch.Generator().manual_seed(1)
@@ -71,7 +70,7 @@ def test_choice_reaches_its_target_or_takes_all_that_may_go(kind, part):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_unit_saves_is_what_its_removal_saves(kind):
-    network = merged(kind, **SHARED)
+    network = merged(kind, share=0.5)
     structure, positions = network.structure, output_positions(network.structure)
     probabilities = distribution(network.tasks, {group("a"): 1, group("b"): 2, group("ab"): 3})
     before = expected(structure, positions, probabilities)
@@ -87,7 +86,7 @@ def test_what_a_unit_saves_is_what_its_removal_saves(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_masking_a_unit_at_its_gates_is_removing_it(kind):
-    network, x = merged(kind, **SHARED), torch.randn(3, *SHAPE)
+    network, x = merged(kind, share=0.5), torch.randn(3, *SHAPE)
     structure = network.structure
     for space, own in hidden_places(structure):
         keep = torch.ones(structure.units(space, own), dtype=torch.bool)
@@ -118,7 +117,7 @@ def masking(layer, keep):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_taylor_scores_are_those_of_one_gate_for_all_layers(kind):
-    network, tasks = merged(kind, **SHARED), make_tasks(2)
+    network, tasks = merged(kind, share=0.5), make_tasks(2)
     structure, ((x, targets),) = network.structure, make_data(SHAPE, tasks, [5])
     gates = {place: torch.ones(5, structure.units(*place), requires_grad=True) for place in hidden_places(structure)}
     handles = [
@@ -142,7 +141,7 @@ def test_taylor_scores_are_those_of_one_gate_for_all_layers(kind):
 
 
 def test_magnitude_counts_the_weights_of_all_that_write_a_unit():
-    network = merged("residual", **SHARED)
+    network = merged("residual", share=0.5)
     scores = Magnitude().scores(network, [], [])
     own = group("ab")
     squares = torch.zeros(network.structure.units(0, own), dtype=torch.float64)
@@ -155,7 +154,7 @@ def test_magnitude_counts_the_weights_of_all_that_write_a_unit():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["taylor", "taylor-pam", "taylor-sample", "magnitude", "random"])
 def test_every_method_prunes_to_its_target(kind, method):
-    network, tasks = merged(kind, **SHARED), make_tasks(2)
+    network, tasks = merged(kind, share=0.5), make_tasks(2)
     data = make_data(SHAPE, tasks)
     target = 0.5 * pam.costs(network, SHAPE).expected
     small = prune(network, data, data, tasks=tasks, method=method, max_drop=None, target_macs=target, steps=1)
@@ -165,7 +164,7 @@ def test_every_method_prunes_to_its_target(kind, method):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_went_is_made_up_for(kind):
-    network, tasks = merged(kind, **SHARED), make_tasks(2)
+    network, tasks = merged(kind, share=0.5), make_tasks(2)
     data = make_data(SHAPE, tasks)
     target = 0.8 * pam.costs(network, SHAPE).expected
     options = {"tasks": tasks, "max_drop": None, "target_macs": target, "steps": 0, "method": "taylor-sample"}
@@ -189,7 +188,7 @@ def test_layers_that_are_kept_lose_nothing(method):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gates_stand_where_units_are_read_and_fold_away(kind):
-    network, tasks, x = merged(kind, **SHARED), make_tasks(2), torch.randn(3, *SHAPE)
+    network, tasks, x = merged(kind, share=0.5), make_tasks(2), torch.randn(3, *SHAPE)
     gated = add_gates(copy.deepcopy(network)).eval()
     gates = gates_of(gated)
     assert list(gates) == hidden_places(network.structure)
@@ -213,7 +212,7 @@ def test_gates_stand_where_units_are_read_and_fold_away(kind):
 
 
 def test_one_factor_is_drawn_for_all_readers_of_a_unit():
-    gated = add_gates(merged("residual", **SHARED)).train()
+    gated = add_gates(merged("residual", share=0.5)).train()
     seen = []
     for index in (1, 4):
         for _, block in gated.blocks(index):
@@ -230,7 +229,7 @@ def test_one_factor_is_drawn_for_all_readers_of_a_unit():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_vib_prunes_networks_with_branches(kind):
-    network, tasks = merged(kind, **SHARED), make_tasks(2)
+    network, tasks = merged(kind, share=0.5), make_tasks(2)
     data = make_data(SHAPE, tasks)
     target = 0.6 * pam.costs(network, SHAPE).expected
     options = {"max_drop": None, "target_macs": target, "steps": 1, "warm_up": 2}
