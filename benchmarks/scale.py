@@ -98,8 +98,8 @@ def run(name: str, size: int, batch: int) -> None:
         print(f"{what}: {stages[what]:.1f} s", flush=True)
         return result
 
-    structure = stage("trace", lambda: [network_of(m, task, shape).structure for task, m in parents.items()][0])
-    assert isinstance(structure, Structure)
+    structures = stage("trace", lambda: [network_of(module, task, shape).structure for task, module in parents.items()])
+    structure: Structure = structures[0]  # type: ignore[index]
     found = stage("measure", lambda: pam.measure(parents, calibration, tasks=tasks))
     plan = stage("plan", lambda: pam.plan(parents, tasks=tasks, statistics=found))  # type: ignore[arg-type]
     merged = stage("merge with refit", lambda: pam.merge(parents, plan, calibration=calibration))  # type: ignore[arg-type]
@@ -112,12 +112,8 @@ def run(name: str, size: int, batch: int) -> None:
     costs = pam.costs(merged)  # type: ignore[arg-type]
     print(f"{count} x {name}, {weights / 1e6:.0f} million weights each, {SAMPLES} images of {size} x {size}")
     print(f"in all {sum(stages.values()):.0f} s (limit 900), peak memory {peak:.1f} GiB (limit 16)")
-    print(
-        f"measure / its matrix products: {stages['measure']:.0f} s / {measuring:.0f} s = {stages['measure'] / measuring:.2f}"
-    )
-    print(
-        f"refit / its matrix products: {stages['merge with refit']:.0f} s / {refit:.0f} s = {stages['merge with refit'] / refit:.2f}"
-    )
+    for what, took, limit in (("measure", stages["measure"], measuring), ("refit", stages["merge with refit"], refit)):
+        print(f"{what} / its matrix products: {took:.0f} s / {limit:.0f} s = {took / limit:.2f}")
     print(f"all tasks cost {max(costs.macs.values()):,} MACs, one {min(costs.macs.values()):,}")
 
 

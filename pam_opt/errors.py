@@ -5,6 +5,7 @@ from pam_opt_solvers.errors import PamOptError, ProblemError, SolverFailed, Solv
 __all__ = [
     "ConfigError",
     "DataError",
+    "ExportFailed",
     "PamOptError",
     "PlanError",
     "ProblemError",
@@ -39,3 +40,7 @@ class ConfigError(PamOptError, ValueError):
 
 class StorageError(PamOptError, OSError):
     """A file could not be written or is not what it claims to be."""
+
+
+class ExportFailed(PamOptError, RuntimeError):
+    """A network could not be written in another format, or what was written computes something else."""

@@ -214,8 +214,8 @@ def _check(structure: Structure) -> None:
                 )
         if widths != structure.widths[layer.ties]:
             raise PlanError(
-                f"layer {layer.name!r} writes the units of {structure.layers[layer.ties].name!r}, so both need the same "
-                f"groups: {_shown(widths)} against {_shown(structure.widths[layer.ties])}"
+                f"layer {layer.name!r} writes the units of {structure.layers[layer.ties].name!r}, so both need the "
+                f"same groups: {_shown(widths)} against {_shown(structure.widths[layer.ties])}"
             )
     if set(structure.widths[-1]) != {frozenset({task}) for task in structure.tasks}:
         raise PlanError(f"the last layer must hold one head for each of the tasks {sorted(structure.tasks)}")

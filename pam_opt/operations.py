@@ -1,10 +1,12 @@
-"""Operations that act on every unit by itself: activation, pooling, flatten, dropout, batch norm, as plain data."""
+"""Operations that act on every unit by itself: activation, pooling, flatten, dropout, norms, as plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
+
+from pam_opt import unit_modules
 
 _KINDS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "relu": (nn.ReLU, ()),
@@ -15,6 +17,7 @@ _KINDS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "silu": (nn.SiLU, ()),
     "mish": (nn.Mish, ()),
     "hardswish": (nn.Hardswish, ()),
+    "hardsigmoid": (nn.Hardsigmoid, ()),
     "softplus": (nn.Softplus, ("beta", "threshold")),
     "tanh": (nn.Tanh, ()),
     "sigmoid": (nn.Sigmoid, ()),
@@ -22,24 +25,53 @@ _KINDS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "avg_pool2d": (nn.AvgPool2d, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")),
     "adaptive_avg_pool2d": (nn.AdaptiveAvgPool2d, ("output_size",)),
     "adaptive_max_pool2d": (nn.AdaptiveMaxPool2d, ("output_size",)),
+    "avg_pool_width": (unit_modules.AvgPoolWidth, ()),
+    "zero_pad2d": (nn.ZeroPad2d, ("padding",)),
+    "upsample": (nn.Upsample, ("size", "scale_factor", "mode", "align_corners")),
+    "affine": (unit_modules.Affine, ("factor", "offset")),
+    "to_map": (unit_modules.ToMap, ()),
+    "unsqueeze": (unit_modules.Unsqueeze, ()),
+    "mean_rows": (unit_modules.MeanRows, ()),
+    "mean_tokens": (unit_modules.MeanTokens, ()),
+    "softmax": (nn.Softmax, ("dim",)),
+    "log_softmax": (nn.LogSoftmax, ("dim",)),
+    "local_response_norm": (nn.LocalResponseNorm, ("size", "alpha", "beta", "k")),
+    "channel_shuffle": (unit_modules.ChannelShuffle, ("groups",)),
     "flatten": (nn.Flatten, ("start_dim", "end_dim")),
     "dropout": (nn.Dropout, ("p",)),
     "dropout2d": (nn.Dropout2d, ("p",)),
     "batch_norm1d": (nn.BatchNorm1d, ("eps", "momentum")),
     "batch_norm2d": (nn.BatchNorm2d, ("eps", "momentum")),
+    "group_norm": (nn.GroupNorm, ("eps", "affine", "channels")),
+    "prelu": (nn.PReLU, ()),
 }
 _KIND_OF = {module: kind for kind, (module, _) in _KINDS.items()}
+_FIXED_ORDER = frozenset({"softmax", "log_softmax", "local_response_norm", "channel_shuffle"})
+"""Kinds that mix units in a fixed order: only layers that are kept have them."""
+_STATEFUL: dict[str, Callable[[int, Mapping[str, Any]], nn.Module]] = {
+    "batch_norm1d": lambda values, settings: nn.BatchNorm1d(values, **settings),
+    "batch_norm2d": lambda values, settings: nn.BatchNorm2d(values, **settings),
+    "group_norm": lambda values, settings: nn.GroupNorm(
+        values // settings["channels"], values, settings["eps"], settings["affine"]
+    ),
+    "prelu": lambda values, settings: nn.PReLU(values),
+}
+"""Kinds whose module depends on the number of values, units x features: how to build it.
+
+Their parameters and buffers are flat, unit after unit, or scalars, so that rows can be cut and joined."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Describe one unit-wise operation without its parameters.
+    """Describe one operation that keeps units apart, without its parameters.
+
+    A few kinds mix the units in a fixed order (a softmax); layers with these are kept, so that all units are there.
 
     Parameters
     ----------
     kind : a name such as ``relu``, ``max_pool2d``, ``batch_norm2d``
     settings : constructor arguments, JSON types only
-    features : values per unit where the operation acts: 1, or H x W behind a flatten
+    features : values per unit where the operation acts: 1, the unit's channels, times H x W behind a flatten
     """
 
     kind: str
@@ -48,14 +80,19 @@ class Operation:
 
     @property
     def is_norm(self) -> bool:
-        """Whether the operation is a batch norm, the only kind with parameters of its own."""
+        """Whether the operation is a batch norm: an affine map of every unit, with running statistics."""
         return self.kind.startswith("batch_norm")
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the operation has parameters or buffers: flat, unit after unit, `features` values for each."""
+        return self.kind in _STATEFUL
 
     def build(self, units: int) -> nn.Module:
         """Build the module for `units` units."""
+        if self.kind in _STATEFUL:
+            return _STATEFUL[self.kind](units * self.features, self.settings)
         module, _ = _KINDS[self.kind]
-        if self.is_norm:
-            return module(units * self.features, **self.settings)
         return module(**self.settings)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,6 +106,11 @@ class Operation:
         if kind not in _KINDS or not set(settings) <= set(_KINDS[kind][1]):
             raise ValueError(f"unknown operation {kind!r} with settings {sorted(settings)}")
         return cls(kind, dict(settings), int(features))
+
+
+def unit_wise_modules() -> tuple[type[nn.Module], ...]:
+    """List the module types that are an operation without parameters, on every unit by itself."""
+    return tuple(module for kind, (module, _) in _KINDS.items() if kind not in {*_STATEFUL, *_FIXED_ORDER, "flatten"})
 
 
 def describe(module: nn.Module, features: int = 1) -> Operation | None:

@@ -44,7 +44,8 @@ class Layer:
     settings : for convolutions kernel_size, stride, padding, dilation; for others what they need
     bias : whether the operation adds a bias
     features : values that one input unit contributes to one output position, the kernel's area left out: H x W for a
-        linear layer behind a flatten, the input units' `size` for a convolution, mostly 1
+        linear layer behind a flatten, the input units' `size` for a convolution, the input channels of one of its
+        groups for a `unit_conv2d` (whose settings say how many `groups` a unit has, 1 if they do not); mostly 1
     norm : the batch norm that directly follows, if there is one; the pre-activation is its output
     post : the operations behind, in their order
     inputs : indices of the layers that it reads, `INPUT` for the network's input, in the order of its weights
@@ -91,9 +92,12 @@ class Layer:
         """Build the module of `units` units that read `inputs` units."""
         if self.kind == "linear":
             return nn.Linear(inputs * self.features, units * self.size, bias=self.bias)
-        if self.has_weights:
-            groups = 1 if self.is_dense else units
-            return nn.Conv2d(inputs * self.features, units * self.size, groups=groups, bias=self.bias, **self.settings)
+        if self.kind == "conv2d":
+            return nn.Conv2d(inputs * self.features, units * self.size, bias=self.bias, **self.settings)
+        if self.kind == "unit_conv2d":
+            settings = {"groups": 1, **self.settings}
+            settings["groups"] *= units
+            return nn.Conv2d(self.features * settings["groups"], units * self.size, bias=self.bias, **settings)
         return joins.build(self.kind, self.settings, units, self.size)
 
     def to_json(self) -> dict[str, Any]:
@@ -187,7 +191,8 @@ class Structure:
     @cached_property
     def shareable(self) -> tuple[bool, ...]:
         """Whether units of a layer may serve several tasks: they can be regrouped, and there is something to read."""
-        found = [not layer.kept for layer in self.layers[:-1]] + [False]
+        kept = {layer.ties for layer in self.layers if layer.kept}
+        found = [layer.ties not in kept for layer in self.layers[:-1]] + [False]
         changed = True
         while changed:
             changed = False

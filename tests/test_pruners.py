@@ -39,7 +39,8 @@ def by_hand():
     """Two inputs, three hidden units (two shared, one of task a), heads of one output; and one batch for it."""
     tasks = [pam.Task(name, classes=[0], loss=squared_error) for name in "ab"]
     layer = random_lattice("mlp", "ab", 0).structure
-    hidden, head = (replace(layer.layers[0], name="hidden", features=1), replace(layer.layers[-1], features=1))
+    hidden = replace(layer.layers[0], name="hidden", features=1)
+    head = replace(layer.layers[-1], features=1, inputs=(0,), ties=1)
     structure = replace(
         layer,
         inputs=2,

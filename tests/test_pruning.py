@@ -116,9 +116,9 @@ def silence_reader(network, index, g, unit):
             if reader <= g:
                 first = 0
                 for source in network.structure.sources(index + 1, reader):
-                    if source == g:
+                    if source == (index, g):
                         break
-                    first += network.structure.widths[index][source]
+                    first += network.structure.units(*source)
                 weight = block.operation.weight
                 weight.view(len(weight), -1, area)[:, first + unit] = 0.0
 

@@ -8,6 +8,7 @@ from pam_opt.cli.bench import bench_app
 from pam_opt.cli.console import ERRORS, spell_out
 from pam_opt.cli.costs import costs_command
 from pam_opt.cli.demo import demo_command
+from pam_opt.cli.export import export_command
 from pam_opt.cli.instances import instances_app
 from pam_opt.cli.report import report_command
 from pam_opt.cli.run import run_command
@@ -25,6 +26,7 @@ app.command("demo")(demo_command)
 app.command("run")(run_command)
 app.command("report")(report_command)
 app.command("costs")(costs_command)
+app.command("export")(export_command)
 app.command("solve")(solve_command)
 app.command("solvers")(solvers_command)
 app.add_typer(bench_app, name="bench")

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from pam_opt.cli.console import OUTPUT
-from pam_opt.errors import ConfigError
+from pam_opt.cli.shapes import parse_shape
 from pam_opt.macs import costs
 from pam_opt.storage import load
 from pam_opt.tasks import combination_key
@@ -18,7 +18,7 @@ def costs_command(
     input_shape: Annotated[str | None, typer.Option(help="Shape of one sample, such as 1,28,28.")] = None,
 ) -> None:
     """Print the MACs of every combination of tasks of a saved network."""
-    table = costs(load(network), _shape(input_shape))
+    table = costs(load(network), parse_shape(input_shape))
     shown = Table("combination", header_style="bold")
     shown.add_column("MACs", justify="right")
     for combination, macs in table.macs.items():
@@ -26,12 +26,3 @@ def costs_command(
     shown.add_section()
     shown.add_row("expected, all equally likely", f"{table.expected:,.1f}")
     OUTPUT.print(shown)
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as err:
-        raise ConfigError(f"--input-shape {text!r} is not a shape; write numbers like 1,28,28") from err

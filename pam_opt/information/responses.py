@@ -83,7 +83,8 @@ def collect(
     """Run the first samples through all parents and keep what every hidden unit answers.
 
     Activations are taken behind the non-linearity of a layer, in front of pooling that follows it, in evaluation
-    mode; where several layers write the same units, behind the last of them. Memory is ``4 x samples x units`` bytes of all layers together, times the positions with ``flatten``.
+    mode; where several layers write the same units, behind the last of them. Memory is
+    ``4 x samples x units`` bytes of all layers together, times the positions with ``flatten``.
 
     Parameters
     ----------

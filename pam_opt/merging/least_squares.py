@@ -170,7 +170,7 @@ def _pull(size: int, mean: float, ridge: float, count: float) -> Tensor:
 
 
 def moments_of_outputs(moments: Tensor, columns: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance (units,) of ``weight @ x`` from second moments (values + 1, values + 1), constant last."""
+    """Return mean and variance (units,) of ``weight @ x`` from second moments of inputs and the constant, its last."""
     mean = moments[columns, -1]
     covariance = moments[columns][:, columns] - torch.outer(mean, mean)
     return weight @ mean, ((weight @ covariance) * weight).sum(1).clamp(min=0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from pam_opt.macs import output_positions
 from pam_opt.network import JOINED, MultitaskNetwork, channel_axis, require_multitask
@@ -135,6 +136,14 @@ def compile_combination(
     heads = {task: places[last, frozenset({task})] for task in structure.tasks if task in active}
     prelude = nn.Sequential(*(operation.build(structure.inputs) for operation in structure.prelude))
     return Program(prelude, calls, heads).eval().requires_grad_(False)
+
+
+def program_macs(program: Program, shape: Sequence[int]) -> int:
+    """Count the MACs that a program computes for one sample, zeros included."""
+    dtype = next(program.parameters()).dtype
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        program(torch.zeros(1, *shape, dtype=dtype))
+    return counter.get_total_flops() // 2
 
 
 def _call(network: MultitaskNetwork, index: int, block: Block, places: dict[tuple[int, Group], Piece]) -> Call:

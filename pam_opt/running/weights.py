@@ -49,7 +49,10 @@ def _joined(whole: nn.Module, parts: Sequence[nn.Module]) -> nn.Module:
     """Lay the values that parts hold for each unit beside each other."""
     states = [part.state_dict() for part in parts]
     whole.load_state_dict(
-        {name: torch.cat([state[name] for state in states]) if value.ndim else value for name, value in states[0].items()}
+        {
+            name: torch.cat([state[name] for state in states]) if value.ndim else value
+            for name, value in states[0].items()
+        }
     )
     return whole.to(next((value for value in states[0].values() if value.is_floating_point()), torch.empty(0)))
 

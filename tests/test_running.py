@@ -1,0 +1,74 @@
+"""Compact programs: the same outputs as the network, batch norms folded, as many MACs as asked for."""
+
+from math import inf
+
+import pytest
+import torch
+from networks import NAMES, SHAPES, random_lattice
+from torch import nn
+
+from pam_opt.errors import TaskError, UnsupportedModel
+from pam_opt.macs import costs, output_positions
+from pam_opt.running import arrange, compile_combination, program_macs
+from pam_opt.tasks import combinations
+
+
+@pytest.mark.parametrize("call_macs", [0.0, 300.0, inf])
+@pytest.mark.parametrize("family", NAMES)
+def test_programs_give_the_networks_outputs(family, call_macs):
+    for seed in range(3):
+        network, x = random_lattice(family, ["a", "b", "c"], seed), torch.randn(3, *SHAPES[family])
+        for combination in combinations(network.tasks):
+            with torch.no_grad():
+                expected = network(x, combination)
+            outputs = compile_combination(network, combination, call_macs=call_macs)(x)
+            assert list(outputs) == list(expected)
+            for task, output in outputs.items():
+                torch.testing.assert_close(output, expected[task], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_programs_compute_the_macs_of_the_combination(family):
+    network = random_lattice(family, ["a", "b", "c"], 1)
+    for combination, macs in costs(network).macs.items():
+        assert program_macs(compile_combination(network, combination), SHAPES[family]) == macs
+
+
+def test_calls_are_joined_as_far_as_their_zeros_are_worth():
+    network = random_lattice("lenet5", ["a", "b", "c"], 0)
+    everything, shape = frozenset("abc"), SHAPES["lenet5"]
+    positions = output_positions(network.structure)
+    calls, macs = [], []
+    for call_macs in (0.0, 100.0, 1000.0, inf):
+        calls.append(sum(map(len, arrange(network.structure, everything, positions, call_macs))))
+        macs.append(program_macs(compile_combination(network, call_macs=call_macs), shape))
+    assert calls == sorted(calls, reverse=True)
+    assert calls[-1] == len(network.structure.layers)
+    assert macs == sorted(macs)
+    for index, blocks in enumerate(arrange(network.structure, everything)):
+        assert sorted(len(block.groups) for block in blocks)
+        assert {group for block in blocks for group in block.groups} == set(network.structure.groups(index))
+        for block in blocks:
+            assert all(tuple(network.structure.sources(index, group)) == block.sources for group in block.groups)
+
+
+def test_programs_are_copies_without_norms():
+    network = random_lattice("small_vgg", ["a", "b"], 0).train()
+    x = torch.randn(2, *SHAPES["small_vgg"])
+    program = compile_combination(network, "a")
+    assert not any(isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) for module in program.modules())
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    before = program(x)["a"]
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(2)
+    torch.testing.assert_close(program(x)["a"], before)
+
+
+def test_what_cannot_be_compiled_is_refused():
+    network = random_lattice("mlp", ["a", "b"], 0)
+    with pytest.raises(TaskError, match="unknown task names"):
+        compile_combination(network, ["z"])
+    with pytest.raises(UnsupportedModel, match="takes a MultitaskNetwork"):
+        compile_combination(nn.Linear(2, 2))  # type: ignore[arg-type]
