@@ -29,12 +29,17 @@ def zoo_module(name: str, seed: int = 0, width: int = 4, outputs: int = 3) -> nn
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = ZOO[name].build(width, outputs)
-        randomise_norms(module)
-        for norm in module.modules():
-            if isinstance(norm, nn.GroupNorm | nn.InstanceNorm2d | nn.LayerNorm) and norm.weight is not None:
-                nn.init.uniform_(norm.weight, -1.5, 1.5)
-                nn.init.normal_(norm.bias, 0.2, 0.3)
+        randomise_all_norms(module)
     return module.eval()
+
+
+def randomise_all_norms(module: nn.Module) -> None:
+    """Give norms of every kind statistics and weights as training might."""
+    randomise_norms(module)
+    for norm in module.modules():
+        if isinstance(norm, nn.GroupNorm | nn.InstanceNorm2d | nn.LayerNorm) and norm.weight is not None:
+            nn.init.uniform_(norm.weight, -1.5, 1.5)
+            nn.init.normal_(norm.bias, 0.2, 0.3)
 
 
 def _enter(shape: tuple[int, ...]):

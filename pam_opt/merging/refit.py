@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pam_opt.data import checked
 from pam_opt.folding import Folded, fold, norm_state, unfold
@@ -200,10 +200,14 @@ def _pre_activations(network: MultitaskNetwork, index: int, values: Values) -> d
 def _observed(network: MultitaskNetwork, values: Values, index: int) -> tuple[dict[Group, Tensor], Values]:
     """Run a layer, and return its pre-activations as well; runs all hooks, gates among them."""
     seen: dict[Group, Tensor] = {}
-    handles = [
-        block.pre.register_forward_hook(lambda _module, _inputs, output, group=group: seen.__setitem__(group, output))
-        for group, block in network.blocks(index)
-    ]
+
+    def keep(group: Group) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            seen[group] = output
+
+        return hook
+
+    handles = [block.pre.register_forward_hook(keep(group)) for group, block in network.blocks(index)]
     try:
         return seen, network.advance(index, values)
     finally:
