@@ -46,12 +46,15 @@ class Reading:
             self.offered(writer, group) or self._open(writer) for writer in self._mixing(space)
         )
 
-    def names_read(self) -> list[str]:
-        """Name the spaces that the next one reads and that are planned already."""
+    @property
+    def before(self) -> str:
+        """What the next space reads and is planned, in words: in a graph, its names."""
+        if self.structure.is_chain:
+            return "the layer before"
         space = self.structure.spaces[len(self.planned)]
         places = {self._position[p] for writer in self._mixing(space) for p in self._inputs(writer) if p != INPUT}
-        layers = self.structure.layers
-        return [layers[self.structure.spaces[p]].name for p in sorted(places) if p < len(self.planned)]
+        spaces = [self.structure.spaces[place] for place in sorted(places) if place < len(self.planned)]
+        return " or ".join(repr(self.structure.layers[p].name) for p in spaces) or "what it reads"
 
     def demanded(self) -> list[Group]:
         """List the groups that later writers of planned spaces can only read from the next space, large ones first."""
@@ -146,10 +149,11 @@ def refuse_unreadable(
             )
     for group in kept:
         if not readable(group, before):
+            where = before.before if isinstance(before, Reading) else "the layer before"
             raise PlanError(
-                f"layer {layer!r}: units of group {combination_key(group)!r} would read nothing, because the layer "
-                "before has no unit that serves all these tasks (shared units read shared units only); lower the "
-                "threshold of the layer before, or raise that of this one"
+                f"layer {layer!r}: units of group {combination_key(group)!r} would read nothing, because {where} "
+                "has no unit that serves all these tasks (shared units read shared units only); lower the "
+                f"threshold of {where}, or raise that of this one"
             )
 
 
