@@ -89,7 +89,7 @@ def permuted(network: MultitaskNetwork, task: str, seed: int) -> tuple[Multitask
     """
     structure, rng = network.structure, np.random.default_rng(seed)
     (own,) = structure.tasks
-    widths = tuple({frozenset({task}): layer[frozenset({own})] for layer in structure.widths})
+    widths = tuple({frozenset({task}): layer[frozenset({own})]} for layer in structure.widths)
     copy = MultitaskNetwork.blank(replace(structure, tasks=(task,), widths=widths)).eval()
     last = len(structure.layers) - 1
     orders = {space: rng.permutation(structure.widths[space][frozenset({own})]) for space in structure.spaces}
@@ -128,9 +128,8 @@ def example(kind: str, count: int = 2, *, kept: str = "", wider: int = 0):
     return tasks, parents, make_data(SHAPE, tasks)
 
 
-def merged(kind: str, count: int = 2, **options) -> pam.MultitaskNetwork:
-    """Merge parents of a kind by a plan with the options."""
-    kept = options.pop("kept", "")
+def merged(kind: str, count: int = 2, *, share: float = 1.0, kept: str = "") -> pam.MultitaskNetwork:
+    """Merge parents of a kind by pairing."""
     tasks, parents, data = example(kind, count, kept=kept)
-    plan = pam.plan(parents, data, tasks=tasks, **options)
+    plan = pam.plan(parents, data, tasks=tasks, share=share)
     return pam.merge(parents, plan, weights="average").eval()

@@ -1,5 +1,6 @@
 """Pruning networks with branches: a unit goes from all layers that write it, and every reader keeps something."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from pam_opt.folding import fold
 from pam_opt.macs import combination_macs, output_positions, unit_macs
 from pam_opt.network import channel_axis
 from pam_opt.pruning.choose import _State, choose_units
+from pam_opt.pruning.gates import add_gates, fold_gates, gates_of, remove_gated_units
 from pam_opt.pruning.magnitude import Magnitude
 from pam_opt.pruning.pruner import hidden_places
 from pam_opt.pruning.random import Random
@@ -22,7 +24,6 @@ from pam_opt.tasks import distribution
 
 pytestmark = pytest.mark.usefixtures(take_networks.__name__)
 KINDS = ["residual", "depthwise"]
-SHARED = {"share": 0.5}
 
 
 def expected(structure, positions, probabilities):
@@ -32,7 +33,7 @@ def expected(structure, positions, probabilities):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_costs_on_the_way_are_those_of_a_recount(kind, count):
-    network = merged(kind, count, **SHARED) if count > 1 else example(kind, 1)[1]["a"]
+    network = merged(kind, count, share=0.5) if count > 1 else example(kind, 1)[1]["a"]
     structure, positions = network.structure, output_positions(network.structure)
     probabilities = distribution(network.tasks, None)
     state, generator = _State(structure, positions, probabilities), torch.Generator().manual_seed(0)
@@ -52,7 +53,7 @@ def test_costs_on_the_way_are_those_of_a_recount(kind, count):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", [0.9, 0.5, 0.1, 0.0])
 def test_choice_reaches_its_target_or_takes_all_that_may_go(kind, part):
-    network = merged(kind, **SHARED)
+    network = merged(kind, share=0.5)
     structure, positions = network.structure, output_positions(network.structure)
     probabilities = distribution(network.tasks, None)
     generator = torch.Generator().manual_seed(1)
@@ -69,7 +70,7 @@ def test_choice_reaches_its_target_or_takes_all_that_may_go(kind, part):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_unit_saves_is_what_its_removal_saves(kind):
-    network = merged(kind, **SHARED)
+    network = merged(kind, share=0.5)
     structure, positions = network.structure, output_positions(network.structure)
     probabilities = distribution(network.tasks, {group("a"): 1, group("b"): 2, group("ab"): 3})
     before = expected(structure, positions, probabilities)
@@ -85,7 +86,7 @@ def test_what_a_unit_saves_is_what_its_removal_saves(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_masking_a_unit_at_its_gates_is_removing_it(kind):
-    network, x = merged(kind, **SHARED), torch.randn(3, *SHAPE)
+    network, x = merged(kind, share=0.5), torch.randn(3, *SHAPE)
     structure = network.structure
     for space, own in hidden_places(structure):
         keep = torch.ones(structure.units(space, own), dtype=torch.bool)
@@ -116,7 +117,7 @@ def masking(layer, keep):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_taylor_scores_are_those_of_one_gate_for_all_layers(kind):
-    network, tasks = merged(kind, **SHARED), make_tasks(2)
+    network, tasks = merged(kind, share=0.5), make_tasks(2)
     structure, ((x, targets),) = network.structure, make_data(SHAPE, tasks, [5])
     gates = {place: torch.ones(5, structure.units(*place), requires_grad=True) for place in hidden_places(structure)}
     handles = [
@@ -140,7 +141,7 @@ def test_taylor_scores_are_those_of_one_gate_for_all_layers(kind):
 
 
 def test_magnitude_counts_the_weights_of_all_that_write_a_unit():
-    network = merged("residual", **SHARED)
+    network = merged("residual", share=0.5)
     scores = Magnitude().scores(network, [], [])
     own = group("ab")
     squares = torch.zeros(network.structure.units(0, own), dtype=torch.float64)
@@ -153,7 +154,7 @@ def test_magnitude_counts_the_weights_of_all_that_write_a_unit():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["taylor", "taylor-pam", "taylor-sample", "magnitude", "random"])
 def test_every_method_prunes_to_its_target(kind, method):
-    network, tasks = merged(kind, **SHARED), make_tasks(2)
+    network, tasks = merged(kind, share=0.5), make_tasks(2)
     data = make_data(SHAPE, tasks)
     target = 0.5 * pam.costs(network, SHAPE).expected
     small = prune(network, data, data, tasks=tasks, method=method, max_drop=None, target_macs=target, steps=1)
@@ -163,7 +164,7 @@ def test_every_method_prunes_to_its_target(kind, method):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_went_is_made_up_for(kind):
-    network, tasks = merged(kind, **SHARED), make_tasks(2)
+    network, tasks = merged(kind, share=0.5), make_tasks(2)
     data = make_data(SHAPE, tasks)
     target = 0.8 * pam.costs(network, SHAPE).expected
     options = {"tasks": tasks, "max_drop": None, "target_macs": target, "steps": 0, "method": "taylor-sample"}
@@ -185,8 +186,54 @@ def test_layers_that_are_kept_lose_nothing(method):
     assert sum(small.structure.widths[0].values()) < sum(network.structure.widths[0].values())
 
 
-def test_gates_of_chains_are_refused_for_branches():
-    network, tasks = merged("residual"), make_tasks(2)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gates_stand_where_units_are_read_and_fold_away(kind):
+    network, tasks, x = merged(kind, share=0.5), make_tasks(2), torch.randn(3, *SHAPE)
+    gated = add_gates(copy.deepcopy(network)).eval()
+    gates = gates_of(gated)
+    assert list(gates) == hidden_places(network.structure)
+    with torch.no_grad():
+        for gate in gates.values():
+            gate.mu.copy_(torch.randn(len(gate.mu)))
+            gate.mu[0] = 0.0
+    outputs = gated(x)
+    folded = fold_gates(gated)(x)
+    assert all(torch.allclose(outputs[task.name], folded[task.name], atol=1e-5) for task in tasks)
+    shut = {place: torch.ones(len(gate.mu), dtype=torch.bool) for place, gate in gates.items()}
+    for place, mask in shut.items():
+        mask[0] = False
+        try:
+            small = remove_gated_units(gated, {place: mask})
+        except PlanError:
+            mask[0] = True
+            continue
+        assert all(torch.allclose(outputs[task.name], small(x)[task.name], atol=1e-5) for task in tasks)
+        mask[0] = True
+
+
+def test_one_factor_is_drawn_for_all_readers_of_a_unit():
+    gated = add_gates(merged("residual", share=0.5)).train()
+    seen = []
+    for index in (1, 4):
+        for _, block in gated.blocks(index):
+            block.register_forward_pre_hook(lambda block, _x: seen.append(vars(block)["read"][0][0][0].factor))
+    gated(torch.randn(4, *SHAPE), tasks="a")
+    assert len(seen) > 2
+    shared = [factor for factor in seen if factor.shape == seen[0].shape]
+    assert all(factor is shared[0] for factor in shared)
+    copied = copy.deepcopy(gated)
+    mine, other = gates_of(gated), gates_of(copied)
+    assert all(mine[place] is not other[place] for place in mine)
+    assert vars(copied.block(1, group("ab")))["read"][0][0][0] is other[0, group("ab")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_vib_prunes_networks_with_branches(kind):
+    network, tasks = merged(kind, share=0.5), make_tasks(2)
     data = make_data(SHAPE, tasks)
-    with pytest.raises(PlanError, match=r"vib.*chain.*'outer1'"):
-        prune(network, data, data, tasks=tasks, method="vib", warm_up=1)
+    target = 0.6 * pam.costs(network, SHAPE).expected
+    options = {"max_drop": None, "target_macs": target, "steps": 1, "warm_up": 2}
+    small = prune(network, data, data, tasks=tasks, method="vib", **options)
+    assert pam.costs(small, SHAPE).expected <= target
+    assert not gates_of(small)
+    assert torch.isfinite(small(torch.randn(2, *SHAPE))["b"]).all()

@@ -9,7 +9,6 @@ from pam_opt.gradients import Place
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.gates import add_gates, fold_gates, gates_of, information_term, remove_gated_units
 from pam_opt.pruning.pruner import Pruner, Scores
-from pam_opt.structure import require_chain
 from pam_opt.tasks import Task
 from pam_opt.training import Batches, Penalty, TrainOptions, train
 
@@ -51,13 +50,7 @@ class Vib(Pruner):
         self._trained = 0
 
     def start(self, network: MultitaskNetwork) -> MultitaskNetwork:
-        """Put gates behind all hidden units.
-
-        Raises
-        ------
-        PlanError : a network with branches; names the first layer that makes one
-        """
-        require_chain(network.structure, "method='vib'", "use another method, such as 'taylor' or 'taylor-pam'")
+        """Put gates behind all hidden units; in a network with branches, in front of all that read them."""
         return add_gates(network)
 
     def train(
