@@ -1,0 +1,77 @@
+"""Ways to run a half-shared network: the network itself, its compact programs, and the parents one after the other.
+
+    python benchmarks/running_speed.py
+
+One line a batch size and way: milliseconds (median) of both tasks, of one task, and the MACs of both. Every round runs all
+ways, one after the other.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+
+import torch
+
+import pam_opt as pam
+from pam_opt.families import small_vgg
+from pam_opt.running import compile_combination, program_macs
+from pam_opt.tracing import network_of
+
+SHAPE = (3, 32, 32)
+ROUNDS = 30
+
+
+def half_shared() -> pam.MultitaskNetwork:
+    """Build two small VGGs of which half of every layer's units are shared; random weights."""
+    parent = network_of(small_vgg(SHAPE, 6), "a", SHAPE).structure
+    widths = []
+    for layer in parent.widths[:-1]:
+        (units,) = layer.values()
+        half = units // 2
+        widths.append({frozenset("ab"): half, frozenset("a"): half, frozenset("b"): half})
+    heads = {frozenset("a"): 6, frozenset("b"): 6}
+    return pam.MultitaskNetwork(replace(parent, tasks=("a", "b"), widths=(*widths, heads))).eval()
+
+
+def medians(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Time all ways in turn; milliseconds."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, run in ways.items():
+            started = time.perf_counter()
+            run()
+            taken[name].append(1e3 * (time.perf_counter() - started))
+    return {name: statistics.median(times[3:]) for name, times in taken.items()}
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Print the table."""
+    torch.set_num_threads(1)
+    network, parents = half_shared(), [compile_combination(network_of(small_vgg(SHAPE, 6), t, SHAPE)) for t in "ab"]
+    options = {"program": 0.0, "joined below 2e5 MACs": 2e5, "joined below 2e6 MACs": 2e6, "one call a layer": inf}
+    both = {name: compile_combination(network, call_macs=macs) for name, macs in options.items()}
+    alone = {name: compile_combination(network, ["a"], call_macs=macs) for name, macs in options.items()}
+    for batch in (1, 32):
+        x = torch.randn(batch, *SHAPE)
+        last = x.to(memory_format=torch.channels_last)
+        columns = []
+        for programs, tasks in ((both, ["a", "b"]), (alone, ["a"])):
+            ways: dict[str, Callable[[], object]] = {"network": lambda tasks=tasks: network(x, tasks)}
+            ways |= {name: lambda program=program: program(x) for name, program in programs.items()}
+            laid_out = compile_combination(network, tasks).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            ways["program, channels last"] = lambda program=laid_out: program(last)
+            count = len(tasks)
+            ways["parents one after the other"] = lambda count=count: [parent(x) for parent in parents[:count]]
+            columns.append(medians(ways))
+        print(f"batch {batch}: ms of both, ms of one, MACs of both in millions")
+        for name in columns[0]:
+            program = both.get(name, both["program"])
+            macs = sum(program_macs(one, SHAPE) for one in ([program] if "parents" not in name else parents))
+            print(f"  {name:28} {columns[0][name]:8.2f} {columns[1][name]:8.2f} {macs / 1e6:8.1f}")
+
+
+if __name__ == "__main__":
+    main()
