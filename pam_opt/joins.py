@@ -47,8 +47,10 @@ class Attention(nn.Module):
 
     def forward(self, signals: Sequence[Tensor]) -> Tensor:
         """Take queries, keys and values, (N, tokens, heads * size), and return (N, tokens, heads * size)."""
-        heads = [signal.unflatten(-1, (-1, self.size)).transpose(1, 2) for signal in signals]
-        return functional.scaled_dot_product_attention(*heads, scale=self.scale).transpose(1, 2).flatten(2)
+        queries, keys, values = (signal.unflatten(-1, (-1, self.size)).transpose(1, 2) for signal in signals)
+        return (
+            functional.scaled_dot_product_attention(queries, keys, values, scale=self.scale).transpose(1, 2).flatten(2)
+        )
 
 
 class LatticeNorm(nn.Module):

@@ -246,13 +246,15 @@ def run_prelude(structure: Structure, prelude: nn.Module, x: Tensor) -> Tensor:
     ------
     UnsupportedModel : an input of the wrong shape; says which is right
     """
-    dimensions = 4 if structure.layers[0].kind == "conv2d" else 2
+    maps = structure.layers[0].kind == "conv2d"
     try:
         result = prelude(x)
     except (RuntimeError, ValueError, IndexError):
         result = None
-    if result is None or result.ndim != dimensions or result.shape[1] != structure.inputs:
-        wanted = f"(N, {structure.inputs}, H, W)" if dimensions == 4 else f"(N, {structure.inputs})"
+    axis, dimensions = (1, (4,)) if maps else (-1, (2, 3))
+    if result is None or result.ndim not in dimensions or result.shape[axis] != structure.inputs:
+        shapes = f"(N, {structure.inputs}) or (N, tokens, {structure.inputs})"
+        wanted = f"(N, {structure.inputs}, H, W)" if maps else shapes
         behind = f" behind {', '.join(operation.kind for operation in structure.prelude)}" if structure.prelude else ""
         raise UnsupportedModel(f"input of shape {tuple(x.shape)} does not fit; the network takes {wanted}{behind}")
     return result

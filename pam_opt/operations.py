@@ -33,6 +33,10 @@ _KINDS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "unsqueeze": (unit_modules.Unsqueeze, ()),
     "mean_rows": (unit_modules.MeanRows, ()),
     "mean_tokens": (unit_modules.MeanTokens, ()),
+    "swap_rows": (unit_modules.SwapRows, ()),
+    "channels_last": (unit_modules.ChannelsLast, ()),
+    "channels_first": (unit_modules.ChannelsFirst, ()),
+    "one_token": (unit_modules.OneToken, ("index",)),
     "softmax": (nn.Softmax, ("dim",)),
     "log_softmax": (nn.LogSoftmax, ("dim",)),
     "local_response_norm": (nn.LocalResponseNorm, ("size", "alpha", "beta", "k")),
@@ -44,6 +48,9 @@ _KINDS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
     "batch_norm2d": (nn.BatchNorm2d, ("eps", "momentum")),
     "group_norm": (nn.GroupNorm, ("eps", "affine", "channels")),
     "prelu": (nn.PReLU, ()),
+    "scale": (unit_modules.Scale, ("positions", "last")),
+    "shift": (unit_modules.Shift, ("positions", "last")),
+    "prepend_tokens": (unit_modules.PrependTokens, ("count",)),
 }
 _KIND_OF = {module: kind for kind, (module, _) in _KINDS.items()}
 _FIXED_ORDER = frozenset({"softmax", "log_softmax", "local_response_norm", "channel_shuffle"})
@@ -55,6 +62,9 @@ _STATEFUL: dict[str, Callable[[int, Mapping[str, Any]], nn.Module]] = {
         values // settings["channels"], values, settings["eps"], settings["affine"]
     ),
     "prelu": lambda values, settings: nn.PReLU(values),
+    "scale": lambda values, settings: unit_modules.Scale(values, settings["positions"], settings["last"]),
+    "shift": lambda values, settings: unit_modules.Shift(values, settings["positions"], settings["last"]),
+    "prepend_tokens": lambda values, settings: unit_modules.PrependTokens(values, settings["count"]),
 }
 """Kinds whose module depends on the number of values, units x features: how to build it.
 

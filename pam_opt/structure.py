@@ -191,7 +191,8 @@ class Structure:
     @cached_property
     def shareable(self) -> tuple[bool, ...]:
         """Whether units of a layer may serve several tasks: they can be regrouped, and there is something to read."""
-        found = [not layer.kept for layer in self.layers[:-1]] + [False]
+        kept = {layer.ties for layer in self.layers if layer.kept}
+        found = [layer.ties not in kept for layer in self.layers[:-1]] + [False]
         changed = True
         while changed:
             changed = False

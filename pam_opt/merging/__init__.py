@@ -15,6 +15,7 @@ from pam_opt.merging.layout import merged_structure, plan_of_every_layer
 from pam_opt.merging.moments import TaskData
 from pam_opt.merging.mtz import write_mtz
 from pam_opt.merging.refit import RefitOptions, refit
+from pam_opt.merging.repair import rescale as rescale_units
 from pam_opt.merging.statistics import reestimate_batch_norms
 from pam_opt.merging.weights import Mix, mixed_norms, mixed_state, mixed_weights
 from pam_opt.network import GroupLayer, MultitaskNetwork
@@ -36,6 +37,7 @@ def merge(
     target: Literal["mean", "keep"] = "mean",
     ridge: float | None = None,
     reestimate: bool = False,
+    rescale: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> MultitaskNetwork:
@@ -57,7 +59,9 @@ def merge(
     ridge : pull of ``refit`` towards the average, relative to the inputs' mean square; None chooses it for each
         group of each layer on a held-out fifth of the calibration samples
     reestimate : run the calibration data through afterwards to set the batch norms' running statistics anew,
-        which changes the function (REPAIR [1]_); ``refit`` needs no such repair
+        which changes the function; ``refit`` needs no such repair
+    rescale : scale and shift every merged unit so that it has its members' mean and standard deviation on the
+        calibration data (REPAIR [1]_), before `reestimate`; works without batch norms, too
     progress : called with (layers done, layers)
 
     Raises
@@ -76,9 +80,10 @@ def merge(
         raise PlanError(f"target={target!r} is unknown; choose from ['mean', 'keep']")
     if ridge is not None and not (isinstance(ridge, Real) and 0 <= ridge < math.inf):
         raise PlanError(f"ridge {ridge!r} must be a number of at least 0, or None to have it chosen")
-    if calibration is None and (weights in ("refit", "mtz") or reestimate):
+    if calibration is None and (weights in ("refit", "mtz") or reestimate or rescale):
         raise PlanError(
-            "weights='refit', weights='mtz' and reestimate=True need calibration=; pass batches or weights='average'"
+            "weights='refit', weights='mtz', reestimate=True and rescale=True need calibration=; pass batches or "
+            "weights='average'"
         )
     converted = convert_parents(parents, plan.input_shape)
     if set(parents) != set(plan.tasks):
@@ -101,6 +106,9 @@ def merge(
     if weights == "mtz":
         assert calibration is not None
         write_mtz(network, converted, layers, TaskData.of(plan.tasks, calibration, seed=seed), progress)
+    if rescale:
+        assert calibration is not None
+        rescale_units(network, converted, layers, calibration)
     if reestimate:
         assert calibration is not None
         reestimate_batch_norms(network, calibration)

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pam_opt.data import checked
 from pam_opt.folding import Folded, fold, norm_state, unfold
 from pam_opt.merging.least_squares import Regression
 from pam_opt.merging.rows import append_one, choose_positions, input_rows, readable_values, rows_per_sample, unit_rows
 from pam_opt.merging.statistics import observed_norm
+from pam_opt.merging.streams import Stream, pre_activations
 from pam_opt.merging.weights import Mix
-from pam_opt.network import MultitaskNetwork, Signals, Values, channel_axis
+from pam_opt.network import MultitaskNetwork, Signals, channel_axis
 from pam_opt.plans import LayerPlan
 from pam_opt.structure import Layer
 from pam_opt.tasks import Group
@@ -91,10 +91,7 @@ def fit_to(
     seed : of the output positions that are drawn
     """
     with evaluation_mode(network, *teachers):
-        batches = [
-            _Stream(network.enter(x), [teacher.enter(x) for teacher in teachers], len(x))
-            for x, _ in checked(calibration, (), what="calibration")
-        ]
+        batches = Stream.all_of(network, teachers, calibration)
         for index, aim in enumerate(aims):
             if network.structure.layers[index].is_dense:
                 fit = _LayerFit(network, teachers, aim, index, sum(batch.samples for batch in batches), ridge, seed)
@@ -103,7 +100,7 @@ def fit_to(
                 fit.write()
             else:
                 for batch in batches:
-                    batch.taught = [_observed(*pair, index)[1] for pair in zip(teachers, batch.taught, strict=True)]
+                    batch.teach(teachers, index)
             for batch in batches:
                 batch.fitted = network.advance(index, batch.fitted)
             if progress:
@@ -114,15 +111,6 @@ def _mixed(plan: LayerPlan, size: int) -> Aim:
     """Aim at the members' share-weighted mean; every parent has one group."""
     mixes = {group: Mix.of(plan, plan.rows(group)) for group in plan.widths}
     return lambda group, rows: mixes[group].average_rows([next(iter(own.values())) for own in rows], size)
-
-
-@dataclass
-class _Stream:
-    """One batch on its way through all networks."""
-
-    fitted: Values
-    taught: list[Values]
-    samples: int
 
 
 class _LayerFit:
@@ -144,18 +132,18 @@ class _LayerFit:
         self.generator = torch.Generator().manual_seed(seed)
         self.regression: Regression | None = None
 
-    def add(self, batch: _Stream) -> None:
+    def add(self, batch: Stream) -> None:
         """Take the rows of one batch; moves it behind the layer in the teachers."""
-        outputs = _pre_activations(self.network, self.index, batch.fitted)
+        outputs = pre_activations(self.network, self.index, batch.fitted)
         joined, count = self.network.all_inputs(self.index, batch.fitted), self._positions(outputs)
         values = joined.shape[channel_axis(self.layer)] * (1 if self.layer.kind == "linear" else self._area)
         wanted = min(count, rows_per_sample(values, self.samples))
         chosen = choose_positions(count, wanted, self.generator)
         inputs = append_one(input_rows(joined, self.layer, chosen))
-        taught = []
-        for number, teacher in enumerate(self.teachers):
-            observed, batch.taught[number] = _observed(teacher, batch.taught[number], self.index)
-            taught.append({group: unit_rows(values, self.layer, chosen) for group, values in observed.items()})
+        taught = [
+            {group: unit_rows(values, self.layer, chosen) for group, values in seen.items()}
+            for seen in batch.teach(self.teachers, self.index)
+        ]
         residuals = {
             group: self.aim(group, taught) - unit_rows(output, self.layer, chosen) for group, output in outputs.items()
         }
@@ -190,25 +178,6 @@ class _LayerFit:
     def _positions(self, outputs: Signals) -> int:
         shape = next(iter(outputs.values())).shape
         return shape[1:-1].numel() if self.layer.kind == "linear" else shape[2:].numel()
-
-
-def _pre_activations(network: MultitaskNetwork, index: int, values: Values) -> dict[Group, Tensor]:
-    """Return the pre-activations of all groups of a layer."""
-    return {group: block.pre(network.inputs_of(index, group, values)) for group, block in network.blocks(index)}
-
-
-def _observed(network: MultitaskNetwork, values: Values, index: int) -> tuple[dict[Group, Tensor], Values]:
-    """Run a layer, and return its pre-activations as well; runs all hooks, gates among them."""
-    seen: dict[Group, Tensor] = {}
-    handles = [
-        block.pre.register_forward_hook(lambda _module, _inputs, output, group=group: seen.__setitem__(group, output))
-        for group, block in network.blocks(index)
-    ]
-    try:
-        return seen, network.advance(index, values)
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _largest_kept(plan: LayerPlan) -> LayerPlan:

@@ -16,6 +16,7 @@ units of a group tell together, rather than rivals of the problems that merge. T
 `layer_budgets`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,20 +79,21 @@ def predicted_losses(layer: LayerStatistics, tasks: tuple[str, ...]) -> np.ndarr
     return 0.5 * np.stack(rows)
 
 
-def layer_budgets(request: Request, index: int, groups: list[Group]) -> BudgetTable:
+def layer_budgets(request: Request, index: int, groups: list[Group], demanded: Sequence[Group] = ()) -> BudgetTable:
     """Build the budgets of a layer: with `width`, how many of its units are computed on the average.
 
     ``sum_u pi(g_u) <= width x units of the widest parent``, pi(g) the probability that a group runs. In E[C] every
     unit of a layer costs the same as long as it reads the same number of units, so that this is the layer's part of
     E[C] in units, exact where all groups read alike and too high for groups that may read less. If that is less than
-    one exclusive unit for each task, it is raised to that.
+    one exclusive unit for each task and one of every group that is `demanded`, it is raised to that.
     """
     count = sum(request.units(index))
     table = BudgetTable.empty(count, len(groups))
     kept = request.kept(index)
     if kept is not None:
         rates = np.array([[run_probability(group, request.probabilities) for group in groups]])
-        least = sum(run_probability(frozenset({task}), request.probabilities) for task in request.tasks)
+        needed = [*(frozenset({task}) for task in request.tasks), *demanded]
+        least = sum(run_probability(group, request.probabilities) for group in needed)
         name = f"computed units of {request.statistics.layers[index].name}"
         table = table.extended(BudgetTable(np.ones((1, count)), rates, np.array([max(kept, least)]), (name,)))
     return table
@@ -114,7 +116,18 @@ def layer_problem(request: Request, index: int, price: float, before: Reading | 
         cost[:, [bool(group) and not before.allows(group) for group in groups]] = np.inf
     for column, unit in enumerate(_indispensable(request, index)):
         cost[unit, ~served[:, column]] = np.inf
-    return Grouping(served, cost, layer_budgets(request, index, groups))
+    demanded = before.demanded() if before is not None else []
+    _offer(cost, groups, demanded)
+    return Grouping(served, cost, layer_budgets(request, index, groups, demanded))
+
+
+def _offer(cost: np.ndarray, groups: Sequence[Group], demanded: Sequence[Group]) -> None:
+    """Bind the unit that costs least to every group that layers of spaces planned before can only read here."""
+    for wanted in demanded:
+        holds = np.array([wanted <= group for group in groups])
+        best = cost[:, holds].min(axis=1)
+        if np.isfinite(best).any():
+            cost[int(best.argmin()), ~holds] = np.inf
 
 
 def _use(layer: LayerStatistics, task: str, other: str) -> np.ndarray:
@@ -190,7 +203,7 @@ def _group_layer(request: Request, index: int, price: float, before: Reading) ->
     members = np.concatenate(pools)[kept]
     plan = Clusters(layer, request.tasks, members).plan([groups[unit] for unit in kept])
     # What the layer before kept for nobody restricts this one, whose bound then holds only behind that layer.
-    limited = not all(before.allows(group) for group in every)
+    limited = bool(before.demanded()) or not all(before.allows(group) for group in every)
     return _Grouped(plan, _record(request, index, solution, groups, limited))
 
 

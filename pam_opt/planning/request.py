@@ -130,5 +130,5 @@ def kept_reason(structure: Structure, space: int) -> str:
     """Say why the units of a space serve one task each; empty where they may be shared."""
     if structure.shareable[space]:
         return ""
-    own = structure.layers[space].kept
-    return own or "what it reads is kept per task, so that there is nothing that shared units could read"
+    own = [structure.layers[index].kept for index in structure.tied(space) if structure.layers[index].kept]
+    return own[0] if own else "what it reads is kept per task, so that there is nothing that shared units could read"

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from pam_opt.gradients import Place
 from pam_opt.macs import output_positions
 from pam_opt.network import MultitaskNetwork
-from pam_opt.structure import INPUT
+from pam_opt.pruning.reader_gates import attach_to_readers, gates_at_readers
+from pam_opt.structure import INPUT, Source
 from pam_opt.surgery import remove_units
 
 _SMALL = 1e-8
@@ -43,13 +44,17 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the units of x, (N, units, H, W) or (N, units * features)."""
-        z = self.mu
-        if self.training:
-            noise = torch.randn(len(x), len(z), dtype=z.dtype, device=z.device)
-            z = torch.addcmul(z, noise, (0.5 * self.log_variance).exp())
+        z = self.draw(len(x)) if self.training else self.mu
         if x.shape[1:] == self.mu.shape:
             return x * z
         return (x.reshape(len(x), len(self.mu), -1) * z.unsqueeze(-1)).reshape(x.shape)
+
+    def draw(self, samples: int) -> Tensor:
+        """Return the factors of every sample, (samples, units), in training; otherwise (1, units)."""
+        if not self.training:
+            return self.mu.unsqueeze(0)
+        noise = torch.randn(samples, len(self.mu), dtype=self.mu.dtype, device=self.mu.device)
+        return torch.addcmul(self.mu, noise, (0.5 * self.log_variance).exp())
 
     def signal_to_noise(self) -> Tensor:
         """Return mu^2 / D of every unit, (units,), above 0."""
@@ -78,26 +83,26 @@ def information_term(gates: Collection[Gate]) -> Callable[[], Tensor]:
 def add_gates(network: MultitaskNetwork) -> MultitaskNetwork:
     """Put a gate behind every hidden block, in place, and return the network.
 
-    kl_mult is ``1 / sqrt(H W)`` at H x W output positions: the published 1/32, 1/16, 1/8, 1/4, 1/2 of the VGG
-    stages on 32 x 32 images, and 1 for linear layers.
+    In a network with branches the gates stand where units are read, see `reader_gates`; units that are kept per
+    task have none. kl_mult is ``1 / sqrt(H W)`` at H x W output positions: the published 1/32, 1/16, 1/8, 1/4, 1/2 of
+    the VGG stages on 32 x 32 images, and 1 for linear layers.
     """
-    positions = output_positions(network.structure)
-    places = [(index, group) for index, layer in enumerate(network.structure.widths[:-1]) for group in layer]
-    gates = {
-        (index, group): Gate.initial(network.structure.widths[index][group], positions[index] ** 0.5)
-        for index, group in places
-    }
+    structure, positions = network.structure, output_positions(network.structure)
+    kept = {layer.ties for layer in structure.layers if layer.kept}
+    places = [(space, group) for space in structure.spaces if space not in kept for group in structure.widths[space]]
+    gates = {place: Gate.initial(structure.units(*place), positions[place[0]] ** 0.5) for place in places}
     return _attach(network, gates).train(network.training)
 
 
 def gates_of(network: MultitaskNetwork) -> dict[Place, Gate]:
     """Collect the gates of a network."""
-    return {
-        (index, group): gate
+    at_blocks = {
+        (index, group): getattr(block, "gate", None)
         for index in range(len(network.layers) - 1)
         for group, block in network.blocks(index)
-        if isinstance(gate := getattr(block, "gate", None), Gate)
     }
+    found = {**at_blocks, **gates_at_readers(network)}
+    return {place: gate for place, gate in found.items() if isinstance(gate, Gate)}
 
 
 def remove_gated_units(network: MultitaskNetwork, keep: Mapping[Place, Tensor]) -> MultitaskNetwork:
@@ -115,15 +120,24 @@ def fold_gates(network: MultitaskNetwork) -> MultitaskNetwork:
     plain = remove_units(network, {})
     for index, layer in enumerate(plain.structure.layers):
         for group, block in plain.blocks(index):
-            sources = plain.structure.sources(index, group)
-            if INPUT not in layer.inputs and gates:
-                factor = torch.cat([gates[source].mu for source in sources])
+            if layer.is_dense and gates:
+                factor = torch.cat([_factor(plain, gates, source) for source in plain.structure.sources(index, group)])
                 weight = block.operation.weight
                 weight.view(len(weight), len(factor), layer.kernel_area).mul_(factor[:, None])
     return plain
 
 
+def _factor(network: MultitaskNetwork, gates: Mapping[Place, Gate], source: Source) -> Tensor:
+    """Return what readers multiply the units of one source by, (units,); 1 where there is no gate."""
+    index, group = source
+    gate = None if index == INPUT else gates.get((network.structure.layers[index].ties, group))
+    return torch.ones(network.structure.units(index, group)) if gate is None else gate.mu
+
+
 def _attach(network: MultitaskNetwork, gates: Mapping[Place, Gate]) -> MultitaskNetwork:
+    if not network.structure.is_chain:
+        attach_to_readers(network, gates)
+        return network
     for place, gate in gates.items():
         block = network.block(*place)
         block.add_module("gate", gate)

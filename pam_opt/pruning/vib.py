@@ -50,7 +50,7 @@ class Vib(Pruner):
         self._trained = 0
 
     def start(self, network: MultitaskNetwork) -> MultitaskNetwork:
-        """Put gates behind all hidden units."""
+        """Put gates behind all hidden units; in a network with branches, in front of all that read them."""
         return add_gates(network)
 
     def train(

@@ -226,7 +226,10 @@ class _SeedRun:
             "layers": [
                 {"name": layer.name, "groups": {combination_key(group): n for group, n in widths.items()}}
                 for network in system.networks
-                for layer, widths in zip(network.structure.layers, network.structure.widths, strict=True)
+                for index, (layer, widths) in enumerate(
+                    zip(network.structure.layers, network.structure.widths, strict=True)
+                )
+                if layer.ties == index
             ],
         }
 

@@ -1,9 +1,9 @@
 """Trace a user's module into a layer graph, and into a network of one task on the group lattice.
 
 The way of a module: ``torch.fx`` gives nodes, rules (`registry`, ``rules_*``) read them into steps (`steps`) that know
-ranges of channels and never shapes (`values`); ranges that are read by themselves are cut (`cuts`); steps that write the
-same units are tied (`ties`); what acts unit by unit goes behind layers (`layers`); the graph shows it (`graph`); and the
-weights are copied (`weights`).
+ranges of channels and never shapes (`values`); ranges that are read by themselves are cut (`cuts`); steps that write
+the same units are tied (`ties`); what acts unit by unit goes behind layers (`layers`); the graph shows it (`graph`);
+and the weights are copied (`weights`).
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ from pam_opt.tracing.weights import check_finite, check_same, copy_weights
 __all__ = ["SUPPORTED", "LayerGraph", "describe_layers", "network_of", "trace"]
 
 
-def trace(module: nn.Module, who: str = "the network") -> LayerGraph:
+def trace(module: nn.Module, who: str = "the network", input_shape: tuple[int, ...] | None = None) -> LayerGraph:
     """Read the layers of a module by ``torch.fx``: branches, sums, products, concatenations, cuts.
 
     Every call of a module that is called twice becomes a layer of its own, with the same weights at first.
@@ -34,12 +34,13 @@ def trace(module: nn.Module, who: str = "the network") -> LayerGraph:
     ----------
     module : made of what `SUPPORTED` names, written with modules or with functions
     who : what messages call the module
+    input_shape : of one sample, where it is known; says whether a first linear layer reads vectors or tokens
 
     Raises
     ------
     UnsupportedModel : an operation that is not known or cannot be tied to units; names the node and the module path
     """
-    tape, value = read(module, who)
+    tape, value = read(module, who, None if input_shape is None else len(input_shape))
     if value.layout not in (Layout.VECTOR, Layout.RAW):
         raise UnsupportedModel(
             f"{who}: its last layer {tape.steps[-1].name!r} is no plain Linear head: it ends in {value.layout.value}; "
@@ -64,7 +65,7 @@ def network_of(module: nn.Module, task: str, input_shape: tuple[int, ...] | None
     if not isinstance(module, nn.Module):
         raise UnsupportedModel(f"{who} is a {type(module).__name__}; give a torch.nn.Module")
     check_finite(module, who)
-    graph = trace(module, who)
+    graph = trace(module, who, input_shape)
     group = frozenset({task})
     layers = graph.layers
     widths = tuple({group: graph.units(layer.name)} for layer in layers)

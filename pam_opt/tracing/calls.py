@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from torch import Tensor, nn
@@ -98,15 +99,14 @@ class Call:
         return self._record(replace(step, weights=weights, settings=settings, bias="bias" in weights.tensors))
 
     def join(
-        self, kind: str, values: Sequence[Value], settings: dict[str, Any] | None = None, parts: int | None = None
+        self, kind: str, values: Sequence[Value], settings: dict[str, Any] | None = None, size: int = 1
     ) -> tuple[Segment, ...]:
-        """Record a layer that joins signals channel by channel; cut finer where their segments differ."""
+        """Record a layer that joins signals, `size` channels by `size`; cut finer where their segments differ."""
         bounds = sorted({bound for value in values for bound in _bounds(value)})
         found = []
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             inputs = tuple(self._only(value.cut(start, stop)) for value in values)
-            width = stop - start
-            step = self._step(kind, inputs, width, parts or width)
+            step = self._step(kind, inputs, stop - start, (stop - start) // size)
             found.append(self._record(replace(step, settings=settings or {})))
         return tuple(found)
 

@@ -8,6 +8,7 @@ same inputs and have each its rows.
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NoReturn
 
 from pam_opt.errors import UnsupportedModel
@@ -51,7 +52,7 @@ def cut_steps(steps: list[Step], result: list[Segment], who: str) -> tuple[list[
         if step.on_input:
             parts[index, 0] = len(found)
             found.append(replace(step, inputs=_spread(step.inputs, cuts, parts)))
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             parts[index, start] = len(found)
             found.append(_part(step, start, stop, who, cuts, parts))
     return found, list(_spread(result, cuts, parts))
@@ -62,8 +63,10 @@ def _find_cuts(steps: list[Step], result: list[Segment]) -> Cuts:
     for segment in (*result, *(segment for step in steps for segment in step.inputs)):
         if segment.step != INPUT:
             cuts[segment.step] |= {segment.start, segment.stop}
-    while any([_spread_cuts(index, step, cuts) for index, step in enumerate(steps)]):
-        pass
+    spreading = True
+    while spreading:
+        found = [_spread_cuts(index, step, cuts) for index, step in enumerate(steps)]
+        spreading = any(found)
     return cuts
 
 

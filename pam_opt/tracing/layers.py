@@ -1,7 +1,6 @@
 """Make layers of steps: a unit-wise operation goes behind what it alone reads, or into a layer `pass`."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -163,8 +162,8 @@ class _Builder:
         alone = len(self.result) == 1 and sum(draft.layer.ties == head.layer.ties for draft in self.drafts) == 1
         if not alone or not head.layer.is_dense or head.layer.norm is not None or head.layer.size > 1:
             raise UnsupportedModel(
-                f"{self.who}: its last layer {head.layer.name!r} is no plain Linear head; end in one ({head.shown} is a "
-                f"{head.layer.kind} layer{'' if alone else ' whose units other layers write or that is only a part'})"
+                f"{self.who}: its last layer {head.layer.name!r} is no plain Linear head; end in one ({head.shown} is "
+                f"a {head.layer.kind} layer{'' if alone else ' whose units other layers write or that is only a part'})"
             )
 
     def _unique(self, name: str) -> str:

@@ -7,12 +7,12 @@ import torch
 from torch import fx, nn
 
 from pam_opt.errors import UnsupportedModel
-from pam_opt.tracing import rules_joins, rules_layers, rules_norms, rules_shapes, rules_units  # noqa: F401
+from pam_opt.tracing import rules_joins, rules_layers, rules_norms, rules_shapes, rules_tokens, rules_units  # noqa: F401
 from pam_opt.tracing.calls import Call
 from pam_opt.tracing.registry import FUNCTIONS, IN_PLACE, Rule, find_module_rule, fits
 from pam_opt.tracing.rules_units import SUPPORTED
 from pam_opt.tracing.steps import Tape
-from pam_opt.tracing.values import RAW_INPUT, Opaque, Size, Value
+from pam_opt.tracing.values import Opaque, Size, Value, raw_input
 
 
 class _Tracer(fx.Tracer):
@@ -22,8 +22,15 @@ class _Tracer(fx.Tracer):
         return find_module_rule(m) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
-def read(module: nn.Module, who: str) -> tuple[Tape, Value]:
+def read(module: nn.Module, who: str, dimensions: int | None = None) -> tuple[Tape, Value]:
     """Trace a module and read its nodes: its steps, and what it returns.
+
+    Where nobody says how many axes a sample has and its first layer is linear, samples are vectors; if the module
+    cannot be read so, they are tokens.
+
+    Parameters
+    ----------
+    dimensions : number of axes of a sample, if it is known
 
     Raises
     ------
@@ -35,7 +42,19 @@ def read(module: nn.Module, who: str) -> tuple[Tape, Value]:
         raise UnsupportedModel(
             f"{who}: torch.fx cannot trace it ({err}); control flow that depends on values must go"
         ) from err
-    reader = _Reader(module, who, Tape(), {})
+    try:
+        return _read_nodes(graph, module, who, dimensions)
+    except UnsupportedModel as err:
+        if dimensions is not None:
+            raise
+        try:
+            return _read_nodes(graph, module, who, 2)
+        except UnsupportedModel:
+            raise err from None
+
+
+def _read_nodes(graph: fx.Graph, module: nn.Module, who: str, dimensions: int | None) -> tuple[Tape, Value]:
+    reader = _Reader(module, who, raw_input(dimensions), Tape(), {})
     for node in graph.nodes:
         reader.read(node)
     return reader.tape, reader.result()
@@ -47,6 +66,7 @@ class _Reader:
 
     root: nn.Module
     who: str
+    input: Value
     tape: Tape
     found: dict[fx.Node, Any]
     output: Any = None
@@ -75,7 +95,7 @@ class _Reader:
                 self.found[node] = node.args[0]
                 return
             raise UnsupportedModel(f"{self.who}: a second input {node.name!r}; networks take one input tensor")
-        self.found[node] = RAW_INPUT
+        self.found[node] = self.input
 
     def _read_call(self, node: fx.Node) -> None:
         args, kwargs = (fx.map_arg(part, self.found.__getitem__) for part in (node.args, node.kwargs))
@@ -87,6 +107,11 @@ class _Reader:
             in_place = bool(getattr(module, "inplace", False))
         else:
             rule, in_place = FUNCTIONS.get(node.target), node.target in IN_PLACE or kwargs.get("inplace") is True
+        if in_place and any(isinstance(value, torch.Tensor) for value in args[:1]):
+            call.refuse("writes into a parameter; compute another tensor instead")
+        if node.op != "call_module" and _is_constant((args, kwargs)):
+            self.found[node] = _fold_constant(node, args, kwargs)
+            return
         if rule is None and not _has_signal((args, kwargs)):
             self.found[node] = Opaque(call.shown)
             return
@@ -103,7 +128,7 @@ class _Reader:
 def _apply(rule: Rule | None, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if rule is None and args and isinstance(args[0], nn.Module):
         call.refuse(f"is not supported; supported: {SUPPORTED}")
-    given = {key: value for key, value in kwargs.items()}
+    given = dict(kwargs)
     if rule is None or not fits(rule, call, args, given):
         rest = tuple(value for value in args if not isinstance(value, Value | nn.Module))
         call.refuse(f"with arguments {rest} {given or ''} is not supported; supported: {SUPPORTED}")
@@ -116,6 +141,29 @@ def _has_signal(argument: Any) -> bool:
     if isinstance(argument, tuple | list):
         return any(_has_signal(part) for part in argument)
     return isinstance(argument, Value | nn.Module | Opaque) and not isinstance(argument, Size)
+
+
+def _is_constant(argument: Any) -> bool:
+    """Whether a call computes with parameters and numbers only."""
+    flat = _flat(argument)
+    known = torch.Tensor | int | float | bool | str | slice | torch.dtype | None
+    return any(isinstance(part, torch.Tensor) for part in flat) and all(isinstance(part, known) for part in flat)
+
+
+def _flat(argument: Any) -> list[Any]:
+    if isinstance(argument, dict):
+        return _flat(tuple(argument.values()))
+    if isinstance(argument, tuple | list):
+        return [part for inner in argument for part in _flat(inner)]
+    return [argument]
+
+
+@torch.no_grad()
+def _fold_constant(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    assert callable(node.target)
+    return node.target(*args, **kwargs)
 
 
 def _attribute(root: nn.Module, path: str) -> Any:

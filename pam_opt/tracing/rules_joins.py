@@ -2,13 +2,16 @@
 
 import operator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pam_opt.operations import Operation
 from pam_opt.tracing.calls import Call, after
 from pam_opt.tracing.registry import function_rule
+from pam_opt.tracing.rules_constants import per_unit, prepend_tokens
 from pam_opt.tracing.values import Extent, Layout, Value
 
 _BY_NUMBERS = int | float
@@ -23,6 +26,11 @@ def add(call: Call, input: Any, other: Any, *, alpha: float = 1) -> Any:
         return affine(call, input, 1.0, float(alpha * other))
     if isinstance(input, _BY_NUMBERS):
         return affine(call, other, float(alpha), float(input))
+    if isinstance(input, Tensor) or isinstance(other, Tensor):
+        signal, constant = (input, other) if isinstance(other, Tensor) else (other, input)
+        if alpha != 1:
+            call.refuse("multiplies a parameter by alpha; write the product")
+        return per_unit(call, "shift", signal, constant)
     return _join(call, "add", input, _scaled(call, other, alpha))
 
 
@@ -35,6 +43,10 @@ def subtract(call: Call, input: Any, other: Any, *, alpha: float = 1) -> Any:
         return affine(call, input, 1.0, float(-alpha * other))
     if isinstance(input, _BY_NUMBERS):
         return affine(call, other, float(-alpha), float(input))
+    if isinstance(other, Tensor):
+        return per_unit(call, "shift", input, -alpha * other)
+    if isinstance(input, Tensor):
+        return per_unit(call, "shift", affine(call, other, float(-alpha), 0.0), input)
     return _join(call, "subtract", input, _scaled(call, other, alpha))
 
 
@@ -51,6 +63,9 @@ def multiply(call: Call, input: Any, other: Any) -> Any:
         return affine(call, input, float(other), 0.0)
     if isinstance(input, _BY_NUMBERS):
         return affine(call, other, float(input), 0.0)
+    if isinstance(input, Tensor) or isinstance(other, Tensor):
+        signal, constant = (input, other) if isinstance(other, Tensor) else (other, input)
+        return per_unit(call, "scale", signal, constant)
     if isinstance(input, Value) and isinstance(other, Value) and input.extent.count == 1:
         input, other = other, input
     return _join(call, "multiply", input, other)
@@ -59,6 +74,8 @@ def multiply(call: Call, input: Any, other: Any) -> Any:
 @function_rule(operator.truediv, torch.div, "div", in_place=(operator.itruediv, "div_"))
 def divide(call: Call, input: Any, other: Any) -> Any:
     """Read a division by a number."""
+    if isinstance(other, Tensor):
+        return per_unit(call, "scale", input, 1 / other)
     if not isinstance(other, _BY_NUMBERS) or other == 0:
         call.refuse("divides by a signal, or by zero; only numbers other than 0 are supported")
     return input / other if isinstance(input, _BY_NUMBERS) else affine(call, input, 1 / other, 0.0)
@@ -113,6 +130,8 @@ def concatenate(call: Call, tensors: Any, dim: int = 0) -> Value:
     """Read a concatenation of channels."""
     if not isinstance(tensors, tuple | list) or not tensors:
         call.refuse("needs a list of tensors")
+    if len(tensors) == 2 and isinstance(tensors[0], Tensor) and dim == 1:
+        return prepend_tokens(call, tensors[0], call.need(tensors[1]))
     values = [call.need(value) for value in tensors]
     known = [value for value in values if value.layout is not Layout.RAW]
     if not known:
@@ -165,9 +184,7 @@ def _cuttable(call: Call, input: Any, dim: int) -> Value:
 
 
 def _parts(value: Value, bounds: list[int]) -> tuple[Value, ...]:
-    return tuple(
-        replace(value, segments=value.cut(start, stop)) for start, stop in zip(bounds, bounds[1:], strict=False)
-    )
+    return tuple(replace(value, segments=value.cut(start, stop)) for start, stop in pairwise(bounds))
 
 
 def take_channels(call: Call, input: Any, part: slice) -> Value:

@@ -11,7 +11,9 @@ from torch import nn
 from pam_opt.operations import Operation
 from pam_opt.tracing.calls import Call
 from pam_opt.tracing.registry import function_rule, module_rule
+from pam_opt.tracing.rules_heads import Folded, fill, fold, take, unfold
 from pam_opt.tracing.rules_joins import take_channels
+from pam_opt.tracing.rules_tokens import one_token
 from pam_opt.tracing.values import ONE, Layout, Opaque, Size, Value
 
 _SPATIAL = {Layout.MAP: {2, 3}, Layout.LAST: {1, 2}, Layout.TOKENS: {1}, Layout.ROWS: {2}}
@@ -25,14 +27,19 @@ def flatten_module(call: Call, module: nn.Flatten, input: Value) -> Value:
 
 
 @function_rule(torch.flatten, "flatten")
-def flatten(call: Call, input: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
-    """Read a flatten of everything but the samples, or of the positions of a map."""
+def flatten(call: Call, input: Any, start_dim: int = 0, end_dim: int = -1) -> Value:
+    """Read a flatten of everything but the samples, of the positions of a map, or of heads."""
+    if isinstance(input, Folded) and (start_dim, end_dim) in ((2, -1), (2, 3), (-2, -1)):
+        return _unfolded(call, input, (input.sizes[0], -1, -1))
     value = call.need(input)
     last = value.layout.dimensions and value.layout.dimensions - 1
     if (start_dim, end_dim if end_dim != last else -1) == (1, -1):
         return _flat(call, value)
     if value.layout is Layout.MAP and (start_dim % 4, end_dim % 4) == (2, 3):
         return _rows(call, value)
+    if value.layout is Layout.LAST and (start_dim % 4, end_dim % 4) == (1, 2):
+        operation = Operation("flatten", {"start_dim": 1, "end_dim": 2})
+        return replace(call.apply(value, operation), layout=Layout.TOKENS)
     return call.refuse(
         "must flatten all but the batch dimension (start_dim=1), or the positions of a map (start_dim=2)"
     )
@@ -54,28 +61,49 @@ def _rows(call: Call, value: Value) -> Value:
 
 
 @module_rule(nn.Unflatten)
-def unflatten(call: Call, module: nn.Unflatten, input: Value) -> Value:
-    """Read what gives a vector positions again."""
-    value = call.need_units(input, Layout.VECTOR)
-    sizes = tuple(module.unflattened_size)
-    if module.dim not in (1, -1) or sizes not in ((value.channels, 1, 1), (-1, 1, 1)):
-        call.refuse(f"unflattens axis {module.dim} into {sizes}; only (channels, 1, 1) is supported")
+def unflatten_module(call: Call, module: nn.Unflatten, input: Value) -> Any:
+    return unflatten(call, input, module.dim, module.unflattened_size)
+
+
+def _unflatten(call: Call, value: Value, dim: Any, sizes: tuple[Any, ...]) -> Value:
+    if dim not in (1, -1) or sizes not in ((value.channels, 1, 1), (-1, 1, 1)):
+        call.refuse(f"unflattens axis {dim} into {sizes}; only (channels, 1, 1) is supported")
     return _to_map(call, value)
 
 
 @function_rule("view", "reshape", torch.reshape)
-def view(call: Call, input: Value, *sizes: Any, shape: Any = None) -> Value:
-    """Read a view that flattens, or that gives a vector positions again."""
-    value = call.need(input)
+def view(call: Call, input: Any, *sizes: Any, shape: Any = None) -> Any:
+    """Read a view that flattens, that gives a vector positions again, or that folds heads out of channels."""
     wanted = shape if shape is not None else sizes
     wanted = tuple(wanted[0]) if len(wanted) == 1 and isinstance(wanted[0], tuple | list) else tuple(wanted)
-    result = _viewed(call, value, wanted)
+    if isinstance(input, Folded):
+        return _unfolded(call, input, wanted)
+    value = call.need(input)
+    result = _viewed(call, value, wanted) or fold(value, wanted)
     if result is None:
         call.refuse(
             f"makes {_shown(wanted)} of {value.layout.value}; only (batch, -1), (batch, channels * H * W), "
             "(batch, channels, -1) and (batch, channels, 1, 1) are supported"
         )
     return result
+
+
+def _unfolded(call: Call, folded: Folded, sizes: tuple[Any, ...]) -> Value:
+    value = unfold(folded, sizes)
+    if value is None:
+        call.refuse(f"makes {_shown(sizes)} of heads that do not lie behind (batch, tokens) in their order")
+    return value
+
+
+@function_rule("unflatten", torch.unflatten)
+def unflatten(call: Call, input: Value, dim: int, sizes: Any) -> Any:
+    """Read heads that are folded out of the channels of tokens, or what gives a vector positions again."""
+    value = call.need_units(input, Layout.VECTOR, Layout.TOKENS)
+    if value.layout is Layout.VECTOR:
+        return _unflatten(call, value, dim, tuple(sizes))
+    factors = fill(value.channels, tuple(sizes)) if dim in (-1, 2) else None
+    folded = fold(value, (Size(value, 0), -1, *factors)) if factors else None
+    return folded or call.refuse(f"unflattens axis {dim} of {value.layout.value} into {sizes}")
 
 
 def _viewed(call: Call, value: Value, sizes: tuple[Any, ...]) -> Value | None:
@@ -175,8 +203,10 @@ def expand_as(call: Call, input: Value, other: Value) -> Value:
 
 
 @function_rule("size")
-def size(call: Call, input: Value, dim: int | None = None) -> Any:
+def size(call: Call, input: Any, dim: int | None = None) -> Any:
     """Read the size of an axis, or of all."""
+    if isinstance(input, Folded):
+        return input.sizes if dim is None else input.sizes[dim]
     value = call.need(input)
     return _sizes(value) if dim is None else _size(value, dim)
 
@@ -187,8 +217,10 @@ def dim(call: Call, input: Value) -> Any:
 
 
 @function_rule(builtins.getattr)
-def attribute(call: Call, input: Value, name: str) -> Any:
+def attribute(call: Call, input: Any, name: str) -> Any:
     """Read ``x.shape``; other attributes must not be used."""
+    if isinstance(input, Folded) and name == "shape":
+        return input.sizes
     if name == "shape":
         return _sizes(call.need(input))
     return call.need(input).layout.dimensions if name == "ndim" else Opaque(f"attribute {name!r}")
@@ -213,12 +245,16 @@ def get_item(call: Call, input: Any, index: Any) -> Any:
         if not isinstance(index, int | slice):
             call.refuse(f"takes the part {index!r} of a tuple")
         return input[index]
+    if isinstance(input, Folded) and isinstance(index, int):
+        return take(call, input, 0, index)
     value = call.need(input)
     parts = index if isinstance(index, tuple) else (index,)
     if parts in ((..., None, None), (slice(None), slice(None), None, None)) and value.layout is Layout.VECTOR:
         return _to_map(call, call.need_units(value))
     if len(parts) > 1 and parts[0] == slice(None) and isinstance(parts[1], slice) and not any(map(_cuts, parts[2:])):
         return take_channels(call, value, parts[1])
+    if len(parts) == 2 and parts[0] == slice(None) and isinstance(parts[1], int) and value.layout is Layout.TOKENS:
+        return one_token(call, value, parts[1])
     return call.refuse(f"takes the part {index} of {value.layout.value}; only ranges of channels are supported")
 
 

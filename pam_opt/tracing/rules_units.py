@@ -163,5 +163,6 @@ def same(call: Call, input: Value) -> Value:
 
 SUPPORTED = (
     "Linear, Conv2d (groups too), BatchNorm, GroupNorm, InstanceNorm, element-wise activations, pooling, flatten, "
-    "dropout, identity, sums, differences, products, concatenation, chunk and split of channels"
+    "dropout, identity, sums, differences, products, concatenation, chunk and split of channels; on tokens Linear, "
+    "LayerNorm, MultiheadAttention, scaled_dot_product_attention, class tokens, position embeddings, mean or one token"
 )

@@ -124,5 +124,8 @@ class Opaque:
     label: str
 
 
-RAW_INPUT = Value((Segment(INPUT),), Layout.RAW, Extent())
-"""The network's input, whose shape is not known."""
+def raw_input(dimensions: int | None) -> Value:
+    """Make the network's input, of whose shape at most the number of axes of a sample is known."""
+    layouts = {1: Layout.VECTOR, 2: Layout.TOKENS, 3: Layout.MAP}
+    layout = Layout.RAW if dimensions is None else layouts.get(dimensions, Layout.RAW)
+    return Value((Segment(INPUT),), layout, ONE if layout is Layout.VECTOR else Extent())
