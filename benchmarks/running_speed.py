@@ -15,7 +15,7 @@ from functools import partial
 from math import inf
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import pam_opt as pam
 from pam_opt.families import small_vgg
@@ -72,7 +72,7 @@ def ways_to_run(
     network: pam.MultitaskNetwork, programs: Mapping[str, Program], tasks: list[str], parents: list[Program], x: Tensor
 ) -> dict[str, Callable[[], object]]:
     """Name what is timed."""
-    laid_out = nn.Module.to(copy.deepcopy(programs["program"]), memory_format=torch.channels_last)
+    laid_out = copy.deepcopy(programs["program"]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     last = x.to(memory_format=torch.channels_last)
     return {
         "network": lambda: network(x, tasks),

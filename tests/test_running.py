@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 import torch
-from branched import branched_lattice
+from branched_lattices import branched_lattice
 from networks import NAMES, SHAPES, random_lattice
 from torch import nn
 
