@@ -1,4 +1,4 @@
-"""Predicted times against toy tables, the cache on disk, and the command; nothing here is timed for real but one run."""
+"""Predicted times against toy tables, the cache on disk, and the command; nothing is timed for real."""
 
 import itertools
 
