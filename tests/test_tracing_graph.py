@@ -75,7 +75,7 @@ def test_a_cut_layer_has_its_rows():
     parts = [layer.name for layer in graph.layers if layer.name.startswith("conv[")]
     assert parts == ["conv[0:5]", "conv[5:10]"]
     rows = [graph.weights[part]["operation"].rows()["weight"] for part in parts]
-    torch.testing.assert_close(torch.cat(rows), module.conv.weight)
+    torch.testing.assert_close(torch.cat(rows), module.get_parameter("conv.weight"))
     assert graph.ties(parts[0]) == (*parts, "mul")
 
 
@@ -106,7 +106,7 @@ def test_the_layers_are_described():
 
 def test_what_tracing_does_not_see_is_found_by_running():
     module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    module[0].register_forward_hook(lambda part, args, output: output + 1)
+    module[0].register_forward_hook(lambda part, args, output: torch.add(output, 1))
     with pytest.raises(UnsupportedModel, match="gives another output than the module"):
         network_of(module, "t", (4,))
 
