@@ -164,6 +164,20 @@ def counted_macs(network: pam.MultitaskNetwork, x: Tensor, tasks: frozenset[str]
     return counter.get_total_flops() / 2
 
 
+def assert_costs(network: pam.MultitaskNetwork, x: Tensor) -> None:
+    """The costs of every combination are what torch counts for one sample."""
+    for combination, macs in pam.costs(network).macs.items():
+        assert macs == counted_macs(network, x[:1], combination)
+
+
+def assert_outputs(network: pam.MultitaskNetwork, x: Tensor, outputs: Mapping[str, Tensor]) -> None:
+    """A network gives these outputs, within 1e-4."""
+    with torch.no_grad():
+        found = network(x)
+    for task, output in outputs.items():
+        torch.testing.assert_close(found[task], output, atol=1e-4, rtol=1e-4)
+
+
 def permuted_copy(module: nn.Sequential, seed: int) -> tuple[nn.Sequential, list[np.ndarray]]:
     """Copy a chain with all hidden units in another order; the function stays.
 
