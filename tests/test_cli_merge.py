@@ -1,5 +1,8 @@
 """``pam-opt merge``: checkpoints become one network by a recipe; what does not fit is refused in a sentence."""
 
+import importlib
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,47 +10,41 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from networks import SHAPES, random_parent
+from networks import SMALL, randomise_norms
 from safetensors.torch import save_file
 from torch import nn
 
 import pam_opt as pam
 from pam_opt.data import load as load_data
 from pam_opt.errors import StorageError
+from pam_opt.families import FAMILIES
 from pam_opt.plans import Plan
 from pam_opt.recipes import merge_by_recipe, read_recipe
 from pam_opt.recipes.checkpoints import load_checkpoint
 
 NETS = """
 from torch import nn
-def small(units=4, act=nn.ReLU):
-    return nn.Sequential(nn.Conv2d(2, units, 3), nn.ReLU(), nn.Flatten(), nn.Linear(units * 36, 3))
+def small(units=4):
+    return nn.Sequential(nn.Conv2d(1, units, 3), nn.ReLU(), nn.Flatten(), nn.Linear(units * 36, 3))
 def smooth():
     net = small()
     net[1] = nn.Tanh()
     return net
 """
-OPTIONS = {
-    "lenet5": {"widths": [4, 6, 10, 8]},
-    "resnet20": {"widths": [4, 5, 6]},
-}
+IMAGE = (1, 8, 8)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Make a folder with data of two 2 x 8 x 8 image tasks and modules to import, and go there."""
+    """Make a folder with images of four classes and modules to import, and go there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "merge_nets.py").write_text(NETS)
-    monkeypatch.delitem(__import__("sys").modules, "merge_nets", raising=False)
-    write_data(tmp_path / "data.npz", (2, 8, 8))
-    return tmp_path
-
-
-def write_data(path: Path, shape: tuple[int, ...]) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "merge_nets", raising=False)
     rng = np.random.default_rng(0)
-    arrays = {f"x_{part}": rng.normal(size=(40, *shape)).astype(np.float32) for part in ("train", "test")}
-    labels = {f"y_{part}": np.arange(40) % 4 for part in ("train", "test")}
-    np.savez(path, **arrays, **labels)
+    images = {f"x_{part}": rng.normal(size=(40, *IMAGE)).astype(np.float32) for part in ("train", "test")}
+    np.savez("data.npz", **images, y_train=np.arange(40) % 4, y_test=np.arange(40) % 4)
+    return tmp_path
 
 
 def recipe_of(*tasks: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -68,8 +65,6 @@ def write_recipe(folder: Path, recipe: dict[str, Any]) -> Path:
 
 def write_parents(folder: Path) -> list[nn.Module]:
     """Write the state dicts of two networks of the module in the folder as torch files."""
-    import importlib
-
     parents = [importlib.import_module("merge_nets").small() for _ in "ab"]
     for name, parent in zip("ab", parents, strict=True):
         torch.save(parent.state_dict(), folder / f"{name}.pt")
@@ -78,12 +73,12 @@ def write_parents(folder: Path) -> list[nn.Module]:
 
 @pytest.mark.parametrize("family", ["lenet5", "resnet20"])
 def test_families_are_merged(command, folder, family):
-    shape = SHAPES[family]
-    write_data(folder / "data.npz", shape)
-    parents = {name: random_parent(family, seed, outputs=3) for seed, name in enumerate("ab")}
+    parents = {name: FAMILIES[family](IMAGE, 3, **SMALL[family]).eval() for name in "ab"}
+    for parent in parents.values():
+        randomise_norms(parent)
     save_file(parents["a"].state_dict(), folder / "a.safetensors")
     torch.save({"epoch": 3, "model": parents["b"].state_dict()}, folder / "b.pt")
-    family_task = {"network": family, "options": OPTIONS[family]}
+    family_task = {"network": family, "options": json.loads(json.dumps(SMALL[family]))}
     first = {**family_task, "checkpoint": "a.safetensors"}
     recipe = recipe_of(first, {**family_task, "entry": "model"}, plan={"share": 0.5}, weights={"rescale": True})
     code, printed, error = command("merge", write_recipe(folder, recipe), "--out", folder / "net.safetensors")
@@ -99,11 +94,11 @@ def test_families_are_merged(command, folder, family):
 
     network = pam.load(folder / "net.safetensors")
     alone = {
-        name: pam.costs(pam.single(parent, pam.Task(name, classes=[0, 1]), shape)) for name, parent in parents.items()
+        name: pam.costs(pam.single(parent, pam.Task(name, classes=[0, 1]), IMAGE)) for name, parent in parents.items()
     }
     assert f"{sum(table.expected for table in alone.values()):,.0f}" in printed
     assert f"{pam.costs(network).macs[frozenset('ab')]:,}" in printed
-    assert {task: tuple(out.shape) for task, out in network(torch.randn(5, *shape)).items()} == {
+    assert {task: tuple(out.shape) for task, out in network(torch.randn(5, *IMAGE)).items()} == {
         "a": (5, 3),
         "b": (5, 3),
     }
@@ -130,7 +125,7 @@ def test_nothing_shared_changes_nothing(folder):
     recipe = recipe_of({}, {}, plan={"problem": "exclusive"}, weights={"method": "side_by_side"})
     merged = merge_by_recipe(read_recipe(write_recipe(folder, recipe)))
     assert merged.before == merged.after
-    x = torch.randn(4, 2, 8, 8)
+    x = torch.randn(4, *IMAGE)
     for name, parent in zip("ab", parents, strict=True):
         torch.testing.assert_close(merged.network(x)[name], parent(x))
     assert merged.system.macs() == merged.parents.macs()
@@ -139,11 +134,9 @@ def test_nothing_shared_changes_nothing(folder):
 def test_data_are_normalised_as_for_the_parents(folder):
     own = load_data("data.npz", validation=0.0)
     raw = torch.from_numpy(np.load("data.npz")["x_test"])
-    other = own.renormalised((0.5, -1.0), (2.0, 4.0))
-    torch.testing.assert_close(
-        other.test.x, (raw - torch.tensor([0.5, -1.0])[:, None, None]) / torch.tensor([2.0, 4.0])[:, None, None]
-    )
-    assert other.mean == (0.5, -1.0)
+    other = own.renormalised((0.5,), (2.0,))
+    torch.testing.assert_close(other.test.x, (raw - 0.5) / 2.0)
+    assert other.mean == (0.5,)
     assert other.fingerprint != own.fingerprint
 
 
@@ -203,7 +196,7 @@ CHECKPOINTS = [
     (removed, {}, "cannot be read: No such file", "a.pt"),
     (prefixed, {}, "does not fit its network: it lacks 0.weight", "it has module.0.weight, module.0.bias"),
     (not_finite, {}, "parent 'a'", "0.weight"),
-    (str, {"options": {"units": 5}}, "'0.weight' has shape (4, 2, 3, 3), the network's has (5, 2, 3, 3)", "task 'a'"),
+    (str, {"options": {"units": 5}}, "'0.weight' has shape (4, 1, 3, 3), the network's has (5, 1, 3, 3)", "task 'a'"),
     (str, {"checkpoint": "data.safetensors"}, "is not a whole safetensors file", "task 'a'"),
 ]
 
@@ -237,8 +230,8 @@ RECIPES = [
     (({}, {}), {"weights": {"method": "side_by_side"}}, "merges units; weights='side_by_side' cannot"),
     (({}, {}), {"combinations": {"a+c": 1}}, "unknown task names ['c']"),
     (({}, {}), {"data": {"source": "data.npz", "mean": [0.0]}}, "give both of mean and std"),
-    (({}, {}), {"data": {"source": "data.npz", "mean": [0.0], "std": [1.0]}}, "give 2 of each"),
-    (({}, {}), {"data": {"source": "data.npz", "mean": [0, 0], "std": [1, 0]}}, "deviations above 0"),
+    (({}, {}), {"data": {"source": "data.npz", "mean": [0, 0], "std": [1, 1]}}, "give 1 of each"),
+    (({}, {}), {"data": {"source": "data.npz", "mean": [0], "std": [0]}}, "deviations above 0"),
     (({}, {}), {"data": {"source": "missing.npz"}}, "does not exist"),
 ]
 

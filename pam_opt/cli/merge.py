@@ -8,7 +8,7 @@ from rich.table import Table
 
 from pam_opt.cli.console import OUTPUT
 from pam_opt.cli.progress import BarProgress
-from pam_opt.recipes import Merged, check_out, merge_by_recipe, parse_recipe, read_recipe, write_merged
+from pam_opt.recipes import Merged, check_out, merge_by_recipe, parse_recipe, read_recipe, with_source, write_merged
 from pam_opt.tasks import combination_key
 
 
@@ -21,7 +21,7 @@ def merge_command(
     """Merge trained networks: print what every combination costs and how well each task does, before and after."""
     wanted = read_recipe(recipe)
     if data is not None:
-        wanted = wanted.model_copy(update={"data": wanted.data.model_copy(update={"source": data})})
+        wanted = with_source(wanted, data, Path.cwd())
     if calibration is not None:
         wanted = parse_recipe(wanted.model_dump() | {"calibration": calibration}, "--calibration")
     check_out(out, wanted)

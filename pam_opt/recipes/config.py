@@ -131,11 +131,15 @@ def parse_recipe(raw: dict[str, Any], where: str = "recipe") -> Recipe:
     return check_section(Recipe, raw, where)
 
 
+def with_source(recipe: Recipe, source: str, folder: Path) -> Recipe:
+    """Return the recipe with other data; a path is relative to `folder`."""
+    found = source if source == DIGITS else _anchor(source, folder)
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"source": found})})
+
+
 def _anchored(recipe: Recipe, folder: Path) -> Recipe:
     tasks = [task.model_copy(update={"checkpoint": _anchor(task.checkpoint, folder)}) for task in recipe.tasks]
-    source = recipe.data.source
-    data = recipe.data.model_copy(update={"source": source if source == DIGITS else _anchor(source, folder)})
-    return recipe.model_copy(update={"tasks": tasks, "data": data})
+    return with_source(recipe.model_copy(update={"tasks": tasks}), recipe.data.source, folder)
 
 
 def _anchor(path: str, folder: Path) -> str:
