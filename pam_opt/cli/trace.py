@@ -8,8 +8,8 @@ import typer
 
 from pam_opt.atomic import write_atomic
 from pam_opt.cli.console import OUTPUT
-from pam_opt.cli.modules import build_module
 from pam_opt.cli.shapes import parse_shape
+from pam_opt.named_modules import build_module
 from pam_opt.tracing import LayerGraph, describe_layers, trace
 
 
