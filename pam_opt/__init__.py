@@ -17,6 +17,7 @@ from pam_opt.planning import frontier, plan
 from pam_opt.planning.frontier import FrontierPoint, PlanFrontier
 from pam_opt.plans import LayerPlan, Plan
 from pam_opt.pruning import PruneStep, Schedule, prune
+from pam_opt.running import CompiledNetwork, compiled
 from pam_opt.storage import load, save
 from pam_opt.tasks import Task
 from pam_opt.training import TrainOptions, evaluate, train
@@ -25,6 +26,7 @@ from pam_opt.zipping import Zipped, zip_networks
 __version__ = "0.1.0"
 
 __all__ = [
+    "CompiledNetwork",
     "CostTable",
     "FrontierPoint",
     "Information",
@@ -39,6 +41,7 @@ __all__ = [
     "Task",
     "TrainOptions",
     "Zipped",
+    "compiled",
     "costs",
     "evaluate",
     "frontier",
