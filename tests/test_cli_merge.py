@@ -42,8 +42,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "merge_nets", raising=False)
     rng = np.random.default_rng(0)
-    images = {f"x_{part}": rng.normal(size=(40, *IMAGE)).astype(np.float32) for part in ("train", "test")}
-    np.savez("data.npz", **images, y_train=np.arange(40) % 4, y_test=np.arange(40) % 4)
+    train, test = (rng.normal(size=(40, *IMAGE)).astype(np.float32) for _ in range(2))
+    labels = np.arange(40) % 4
+    np.savez("data.npz", x_train=train, y_train=labels, x_test=test, y_test=labels)
     return tmp_path
 
 
@@ -146,7 +147,7 @@ def test_a_tensor_of_two_names_is_needed_once(tmp_path):
     other = nn.Linear(3, 3)
     torch.save({f"0.{name}": tensor for name, tensor in other.state_dict().items()}, tmp_path / "tied.pt")
     load_checkpoint(tied, tmp_path / "tied.pt")
-    assert torch.equal(tied[2].weight, other.weight)
+    assert torch.equal(tied.state_dict()["2.weight"], other.weight)
 
 
 def test_old_checkpoints_lack_the_counters_of_batch_norms(tmp_path):

@@ -1,7 +1,7 @@
 """The recipe of a merge, read from YAML and checked key by key."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -69,7 +69,7 @@ class WeightsConfig(Section):
     """The options of `pam_opt.merge`; `method` is its `weights`."""
 
     method: Weights = "refit"
-    target: str = "mean"
+    target: Literal["mean", "keep"] = "mean"
     ridge: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     rescale: bool = False
     reestimate: bool = False
