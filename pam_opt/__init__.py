@@ -9,6 +9,7 @@ Start with `plan`, `merge`, `prune` and `costs`; the decisions inside are solved
 
 from pam_opt.errors import PamOptError
 from pam_opt.information.options import Information
+from pam_opt.latency import LatencyTable, latency_costs
 from pam_opt.macs import CostTable, costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import merge, single
@@ -30,6 +31,7 @@ __all__ = [
     "CostTable",
     "FrontierPoint",
     "Information",
+    "LatencyTable",
     "LayerPlan",
     "MultitaskNetwork",
     "PamOptError",
@@ -45,6 +47,7 @@ __all__ = [
     "costs",
     "evaluate",
     "frontier",
+    "latency_costs",
     "load",
     "measure",
     "merge",
