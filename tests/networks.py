@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import pam_opt as pam
@@ -157,10 +158,24 @@ def random_lattice(family: str, tasks: Sequence[str], seed: int) -> pam.Multitas
 
 
 def counted_macs(network: pam.MultitaskNetwork, x: Tensor, tasks: frozenset[str]) -> float:
-    """Count the MACs of a run as torch sees them."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    """Count the MACs of a run as torch sees them; its counter sees attention only as two matrix products."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
         network(x, tasks=tasks)
     return counter.get_total_flops() / 2
+
+
+def assert_costs(network: pam.MultitaskNetwork, x: Tensor) -> None:
+    """The costs of every combination are what torch counts for one sample."""
+    for combination, macs in pam.costs(network).macs.items():
+        assert macs == counted_macs(network, x[:1], combination)
+
+
+def assert_outputs(network: pam.MultitaskNetwork, x: Tensor, outputs: Mapping[str, Tensor]) -> None:
+    """A network gives these outputs, within 1e-4."""
+    with torch.no_grad():
+        found = network(x)
+    for task, output in outputs.items():
+        torch.testing.assert_close(found[task], output, atol=1e-4, rtol=1e-4)
 
 
 def permuted_copy(module: nn.Sequential, seed: int) -> tuple[nn.Sequential, list[np.ndarray]]:

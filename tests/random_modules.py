@@ -159,12 +159,13 @@ class Builder:
         return added
 
     def any(self) -> Signal:
-        """Choose a signal, a late one most often."""
-        return self.draw.choice(self.signals[-4:] if self.draw.random() < 0.8 else self.signals)
+        """Choose a signal, a late one most often, and seldom the input, which little but layers may read."""
+        known = self.signals if self.draw.random() < 0.05 else self.signals[1:] or self.signals
+        return self.draw.choice(known[-4:] if self.draw.random() < 0.8 else known)
 
     def alike(self, signal: Signal) -> list[Signal]:
-        """List the other signals of the same channels and positions."""
-        return [other for other in self.signals if other.shape == signal.shape and other.place != signal.place]
+        """List the other signals of the same channels and positions, the input left out."""
+        return [other for other in self.signals[1:] if other.shape == signal.shape and other.place != signal.place]
 
     def partner(self, signal: Signal) -> Signal:
         """Choose a signal that can be summed with this one, or write one."""
@@ -258,7 +259,7 @@ class Builder:
 
     def concat(self) -> None:
         source = self.any()
-        same = [other for other in self.signals if other.side == source.side]
+        same = [other for other in self.signals[1:] if other.side == source.side] or [source]
         chosen = [source, *(self.draw.choice(same) for _ in range(self.draw.choice([1, 1, 2])))]
         channels = sum(signal.channels for signal in chosen)
         if channels <= MOST_CHANNELS:

@@ -218,7 +218,7 @@ class DepthwiseResidual(ImageNetwork):
 class Grouped(ImageNetwork):
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__(width, outputs, 5)
-        self.grouped, self.last = conv(width, width, groups=2), conv(width, 5)
+        self.grouped, self.last = conv(width, width, groups=width // 2), conv(width, 5)
 
     def body(self, x: Tensor) -> Tensor:
         return functional.relu(self.last(functional.relu(self.grouped(x))))
@@ -470,7 +470,7 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
-        self.heads = 2
+        self.heads = width // 2
         self.embed, self.head = nn.Linear(TOKENS[1], width), nn.Linear(width, outputs)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
         self.queries, self.keys, self.values = (nn.Linear(width, width) for _ in range(3))
