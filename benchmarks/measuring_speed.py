@@ -18,8 +18,7 @@ import torch
 import pam_opt as pam
 from pam_opt.families import mlp
 from pam_opt.measuring import Statistics
-from pam_opt.pair_costs import PairStatistics, fisher_cost
-from pam_opt.planning.clusters import Clusters
+from pam_opt.planning.clusters import unit_costs
 
 WIDTHS = (4096, 4096, 4096)
 INPUTS, OUTPUTS, BATCH, BATCHES, REPETITIONS = 784, 6, 256, 4, 3
@@ -37,9 +36,7 @@ def build_costs(parents: dict[str, torch.nn.Module], calibration: list) -> Stati
     """Measure both parents and build the Fisher cost of every layer."""
     found = pam.measure(parents, calibration, tasks=TASKS)
     for layer in found.layers:
-        left, right = (Clusters.of_parent(layer, ("a", "b"), task) for task in ("a", "b"))
-        sides = [clusters.side(lambda members, shares: members) for clusters in (left, right)]
-        fisher_cost(PairStatistics(sides[0], sides[1], layer.cross("a", "b"), layer.positions))
+        unit_costs("fisher", layer, ("a", "b"), "a", "b")
     return found
 
 

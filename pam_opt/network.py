@@ -247,14 +247,15 @@ def run_prelude(structure: Structure, prelude: nn.Module, x: Tensor) -> Tensor:
     UnsupportedModel : an input of the wrong shape; says which is right
     """
     maps = structure.layers[0].kind == "conv2d"
+    flat = any(operation.kind == "flatten" for operation in structure.prelude)
     try:
         result = prelude(x)
     except (RuntimeError, ValueError, IndexError):
         result = None
-    axis, dimensions = (1, (4,)) if maps else (-1, (2, 3))
+    axis, dimensions = (1, (4,)) if maps else (-1, (2,) if flat else (2, 3))
     if result is None or result.ndim not in dimensions or result.shape[axis] != structure.inputs:
-        shapes = f"(N, {structure.inputs}) or (N, tokens, {structure.inputs})"
-        wanted = f"(N, {structure.inputs}, H, W)" if maps else shapes
+        wanted = f"(N, {structure.inputs}, H, W)" if maps else f"(N, {structure.inputs})"
+        wanted += "" if maps or flat else f" or (N, tokens, {structure.inputs})"
         behind = f" behind {', '.join(operation.kind for operation in structure.prelude)}" if structure.prelude else ""
         raise UnsupportedModel(f"input of shape {tuple(x.shape)} does not fit; the network takes {wanted}{behind}")
     return result

@@ -82,8 +82,8 @@ def test_convolutions_of_other_settings_or_channels_are_named():
         plan(parents={"a": conv(), "b": conv(3)})
 
 
-def test_a_branch_is_named():
-    with refuses(UnsupportedModel, "parent 'b'", "node 'add'", "branch", "only a chain is supported"):
+def test_a_branch_that_the_other_lacks_is_refused():
+    with refuses(UnsupportedModel, "parents 'a' and 'b'", "different depth"):
         plan(parents={"a": random_parent("mlp"), "b": Residual()})
 
 
@@ -91,11 +91,11 @@ def test_a_branch_is_named():
     ("layers", "parts"),
     [
         ([nn.Linear(16, 4), nn.LSTM(4, 4)], ["node '2' (LSTM)", "supported: Linear"]),
-        ([nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 3), nn.Softmax(1)], ["node '4' (Softmax)"]),
+        ([nn.Linear(16, 4), nn.ReLU(), nn.Linear(4, 3), nn.Threshold(1, 2)], ["node '4' (Threshold)"]),
         ([nn.ReLU()], ["no Linear or Conv2d"]),
         ([nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 3)], ["weight '1.weight' has no values yet", "load its weights"]),
         ([nn.Linear(16, 3, device="meta")], ["weight '1.weight' has no values yet"]),
-        ([nn.Linear(16, 4), nn.ReLU(), nn.Conv2d(4, 3, 1)], ["node '3' (Conv2d)", "does not give"]),
+        ([nn.Linear(16, 4), nn.ReLU(), nn.Conv2d(4, 3, 1)], ["node '3' (Conv2d)", "takes (N, channels, H, W)"]),
     ],
 )
 def test_modules_that_cannot_be_traced_name_the_node(layers, parts):
@@ -455,8 +455,8 @@ def test_costs_refuse_shapes_that_do_not_fit(shape):
 
 def test_costs_refuse_a_shape_of_another_rank():
     network = pam.single(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)), TASKS[0])
-    with refuses(UnsupportedModel, "input shape (3, 4) does not fit"):
-        pam.costs(network, (3, 4))
+    with refuses(UnsupportedModel, "input shape (2, 3, 4) does not fit"):
+        pam.costs(network, (2, 3, 4))
     with refuses(UnsupportedModel, "does not remember its input shape", "input_shape=(C, H, W)"):
         pam.costs(network)
 

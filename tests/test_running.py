@@ -4,6 +4,7 @@ from math import inf
 
 import pytest
 import torch
+from branched_lattices import branched_lattice
 from networks import NAMES, SHAPES, random_lattice
 from torch import nn
 
@@ -25,6 +26,21 @@ def test_programs_give_the_networks_outputs(family, call_macs):
             assert list(outputs) == list(expected)
             for task, output in outputs.items():
                 torch.testing.assert_close(output, expected[task], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("call_macs", [0.0, inf])
+@pytest.mark.parametrize("family", ["resnet20", "mobilenet_v2"])
+def test_programs_of_networks_with_branches(family, call_macs):
+    network, x = branched_lattice(family, ["a", "b"], 1), torch.randn(2, *SHAPES[family])
+    for combination, macs in costs(network).macs.items():
+        program = compile_combination(network, combination, call_macs=call_macs)
+        with torch.no_grad():
+            expected = network(x, combination)
+        for task, output in program(x).items():
+            scale = expected[task].abs().max()
+            torch.testing.assert_close(output / scale, expected[task] / scale, atol=1e-5, rtol=1e-5)
+        counted = program_macs(program, SHAPES[family])
+        assert counted == macs if call_macs == 0 else counted >= macs
 
 
 @pytest.mark.parametrize("family", NAMES)

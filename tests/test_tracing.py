@@ -227,7 +227,6 @@ REFUSED = {
         nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Linear(16, 2)),
         r"node '2' \(Linear\) takes 16 features, but 4 units come in; flatten first",
     ),
-    "layer norm": (nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3), nn.Linear(3, 2)), r"node '1' \(LayerNorm\)"),
     "norm in front": (
         nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2)),
         r"node '0' \(BatchNorm2d\) stands in front of the first layer",

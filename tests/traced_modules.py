@@ -254,6 +254,78 @@ def coarse_units() -> nn.Module:
     return net(run, 4, **modules)
 
 
+class Attention(nn.Module):
+    """Self-attention with one linear layer for queries, keys and values, folded as timm does."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        samples, tokens, width = x.shape
+        qkv = self.qkv(x).reshape(samples, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        x = functional.scaled_dot_product_attention(q, k, v, dropout_p=0.0)
+        return self.proj(x.transpose(1, 2).reshape(samples, tokens, width))
+
+
+class Encoder(nn.Module):
+    """A pre-norm block with layer scale."""
+
+    def __init__(self, width: int, attention: nn.Module) -> None:
+        super().__init__()
+        self.attention, self.norm1, self.norm2 = attention, nn.LayerNorm(width), nn.LayerNorm(width)
+        self.scale = nn.Parameter(torch.randn(width))
+        self.mlp = nn.Sequential(nn.Linear(width, 6), nn.GELU(), nn.Dropout(0.0), nn.Linear(6, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm1(x)
+        if isinstance(self.attention, nn.MultiheadAttention):
+            y, _ = self.attention(y, y, y, need_weights=False)
+        else:
+            y = self.attention(y)
+        x = x + y * self.scale
+        return x + self.mlp(self.norm2(x))
+
+
+def transformer(attention: nn.Module, *, class_token: bool) -> nn.Module:
+    def run(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        if class_token:
+            x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1)
+        x = self.norm(self.block(x + self.position))
+        return self.head(x[:, 0] if class_token else x.mean(1))
+
+    modules = {"patches": nn.Conv2d(2, 8, 4, 4), "block": Encoder(8, attention), "norm": nn.LayerNorm(8)}
+    module = Written(run, head=nn.Linear(8, 3), **modules)
+    module.token = nn.Parameter(torch.randn(1, 1, 8))
+    module.position = nn.Parameter(torch.randn(1, 4 + class_token, 8))
+    return module
+
+
+def folded_heads() -> nn.Module:
+    return transformer(Attention(8, 2), class_token=True)
+
+
+def attention_module() -> nn.Module:
+    return transformer(nn.MultiheadAttention(8, 2, batch_first=True), class_token=False)
+
+
+def channels_last() -> nn.Module:
+    """A block as in ConvNeXt: depthwise convolution, then linear layers on the last axis."""
+
+    def run(self, x):
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        y = self.down(functional.gelu(self.up(y)))
+        return x + (self.scale * y.permute(0, 3, 1, 2))
+
+    modules = {"depthwise": conv(4, 4, groups=4), "norm": nn.LayerNorm(4, eps=1e-6)}
+    module = net(run, 4, up=nn.Linear(4, 7), down=nn.Linear(7, 4), **modules)
+    module.scale = nn.Parameter(torch.randn(4, 1, 1))
+    return module
+
+
 MODULES: dict[str, Callable[[], nn.Module]] = {
     function.__name__: function
     for function in (
@@ -285,6 +357,9 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         shuffled,
         softmax_head,
         coarse_units,
+        folded_heads,
+        attention_module,
+        channels_last,
     )
 }
 SHAPE = (2, 8, 8)

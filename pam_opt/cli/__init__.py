@@ -10,10 +10,12 @@ from pam_opt.cli.costs import costs_command
 from pam_opt.cli.demo import demo_command
 from pam_opt.cli.export import export_command
 from pam_opt.cli.instances import instances_app
+from pam_opt.cli.profile import profile_command
 from pam_opt.cli.report import report_command
 from pam_opt.cli.run import run_command
 from pam_opt.cli.solve import solve_command
 from pam_opt.cli.solvers import solvers_command
+from pam_opt.cli.trace import trace_command
 from pam_opt.errors import PamOptError
 
 app = typer.Typer(
@@ -27,6 +29,8 @@ app.command("run")(run_command)
 app.command("report")(report_command)
 app.command("costs")(costs_command)
 app.command("export")(export_command)
+app.command("profile")(profile_command)
+app.command("trace")(trace_command)
 app.command("solve")(solve_command)
 app.command("solvers")(solvers_command)
 app.add_typer(bench_app, name="bench")

@@ -1,8 +1,9 @@
 """REPAIR: give merged units the mean and the spread that their members had, by scaling and shifting them [1].
 
 Averaged units vary less than the units that they were made from, and more so from layer to layer. Layer by layer, on
-the merged network's own activations, every merged unit's pre-activation is mapped so that its mean and standard deviation
-are the share-weighted means of its members'. The map is folded into the weights, and into batch norms that follow.
+the merged network's own activations, every merged unit's pre-activation is mapped so that its mean and standard
+deviation are the share-weighted means of its members'. The map is folded into the weights, and into batch norms that
+follow.
 
 [1] Jordan et al., REPAIR: REnormalizing Permuted Activations for Interpolation Repair, ICLR 2023, arXiv 2211.08403
 """

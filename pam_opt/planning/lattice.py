@@ -46,27 +46,39 @@ class Reading:
             self.offered(writer, group) or self._open(writer) for writer in self._mixing(space)
         )
 
-    def names_read(self) -> list[str]:
-        """Name the spaces that the next one reads and that are planned already."""
+    @property
+    def before(self) -> str:
+        """What the next space reads and is planned, in words: in a graph, its names."""
+        if self.structure.is_chain:
+            return "the layer before"
         space = self.structure.spaces[len(self.planned)]
         places = {self._position[p] for writer in self._mixing(space) for p in self._inputs(writer) if p != INPUT}
-        layers = self.structure.layers
-        return [layers[self.structure.spaces[p]].name for p in sorted(places) if p < len(self.planned)]
+        spaces = [self.structure.spaces[place] for place in sorted(places) if place < len(self.planned)]
+        return " or ".join(repr(self.structure.layers[p].name) for p in spaces) or "what it reads"
 
     def demanded(self) -> list[Group]:
-        """List the groups that later writers of planned spaces can only read from the next space, large ones first."""
-        return canonical(self._demanded(len(self.planned), frozenset()))
+        """List the groups that later writers of planned spaces can only read from the next space, large ones first.
 
-    def _demanded(self, position: int, seen: frozenset[int]) -> set[Group]:
-        space, found = self.structure.spaces[position], set()
-        if not self.structure.shareable[space]:
-            return found
-        for reader, target in self._readers(space):
-            if target in seen or self._last(reader) != position:
-                continue
-            known = target < len(self.planned)
-            wanted = self.planned[target] if known else self._demanded(target, seen | {position})
-            found |= {group for group in wanted if len(group) > 1 and not self.offered(reader, group)}
+        Also those that it has to hold so that another space, which is planned later, can hold what is demanded there.
+        """
+        return canonical(self._demands[len(self.planned)])
+
+    @cached_property
+    def _demands(self) -> dict[int, set[Group]]:
+        """Position of every space that is not planned -> the groups that it has to offer."""
+        found: dict[int, set[Group]] = {p: set() for p in range(len(self.planned), len(self.structure.spaces))}
+        hidden = enumerate(self.structure.layers[:-1])
+        readers = [(index, self._position[layer.ties], self._last(index)) for index, layer in hidden if layer.is_dense]
+        changed = True
+        while changed:
+            changed = False
+            for index, target, last in readers:
+                if last not in found:
+                    continue
+                wanted = found[target] if target in found else self.planned[target]
+                new = {group for group in wanted if len(group) > 1 and not self.offered(index, group)} - found[last]
+                found[last] |= new
+                changed |= bool(new)
         return found
 
     @cached_property
@@ -77,12 +89,6 @@ class Reading:
     def _mixing(self, space: int) -> Iterator[int]:
         """Iterate over the dense layers that write a space."""
         return (index for index in self.structure.tied(space) if self.structure.layers[index].is_dense)
-
-    def _readers(self, space: int) -> Iterator[tuple[int, int]]:
-        """Iterate over the dense hidden layers that read a space, and the positions of the spaces that they write."""
-        for index, layer in enumerate(self.structure.layers[:-1]):
-            if layer.is_dense and space in self._inputs(index):
-                yield index, self._position[layer.ties]
 
     def _inputs(self, index: int) -> list[int]:
         """List the spaces that a layer reads, or `INPUT`."""
@@ -146,10 +152,11 @@ def refuse_unreadable(
             )
     for group in kept:
         if not readable(group, before):
+            where = before.before if isinstance(before, Reading) else "the layer before"
             raise PlanError(
-                f"layer {layer!r}: units of group {combination_key(group)!r} would read nothing, because the layer "
-                "before has no unit that serves all these tasks (shared units read shared units only); lower the "
-                "threshold of the layer before, or raise that of this one"
+                f"layer {layer!r}: units of group {combination_key(group)!r} would read nothing, because {where} "
+                "has no unit that serves all these tasks (shared units read shared units only); lower the "
+                f"threshold of {where}, or raise that of this one"
             )
 
 

@@ -104,7 +104,7 @@ class _Layer:
         self.wanted = round(request.share(self.index) * required)
         reading = Reading.behind(request.structure, request.tasks, self.before)
         if self.wanted and not reading.allows(request.everything):
-            raise nothing_to_read(self.statistics.name, request.share(self.index), reading)
+            raise nothing_to_read(self.statistics.name, request.share(self.index), reading.before)
         large = max(request.units(self.index)) > SMALL
         limit = DEFAULT_SECONDS if request.time_limit is None and large else request.time_limit
         self.solution: Solution = solve(

@@ -122,7 +122,7 @@ class _Pairer:
         if self.price is None:
             wanted = round(request.share(index) * min(cost.shape))
             if wanted and np.isfinite(cost).sum() == 0:
-                raise nothing_to_read(name, request.share(index), reading)
+                raise nothing_to_read(name, request.share(index), reading.before)
             problem = Pairing(cost, n_pairs=wanted)
         else:
             single = np.full(max(cost.shape), self.price * saved / 2)

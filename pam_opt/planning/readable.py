@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pam_opt.errors import PlanError
-from pam_opt.planning.lattice import Reading
 from pam_opt_solvers import NetworkPlan, Solution, Status
 from pam_opt_solvers.solution import relative_gap
 
@@ -51,10 +50,8 @@ def unreadable_layer(counts: np.ndarray) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def nothing_to_read(layer: str, share: float, reading: Reading | None = None) -> PlanError:
-    """Return the error of a layer that would share units where what it reads shares none; in a graph, names that."""
-    graph = reading is not None and not reading.structure.is_chain
-    before = " or ".join(map(repr, reading.names_read())) if reading and graph else "the layer before"
+def nothing_to_read(layer: str, share: float, before: str = "the layer before") -> PlanError:
+    """Return the error of a layer that would share units where what it reads, `before`, shares none."""
     return PlanError(
         f"layer {layer!r}: share {share} asks for shared units, but {before} shares none that they could read; "
         "share units there or set this layer's share to 0"

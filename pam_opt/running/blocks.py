@@ -45,15 +45,25 @@ def arrange(
     arranged: list[list[Block]] = []
     for index, layer in enumerate(structure.layers):
         groups = [group for group in structure.groups(index) if group & active]
-        if layer.kind in DENSE:
+        if _stands_alone(structure, index):
+            blocks = [Block((group,), tuple(structure.sources(index, group))) for group in groups]
+        elif layer.kind in DENSE:
             rate = layer.kernel_area * layer.size * (positions[index] if positions else 1)
             blocks = _dense_blocks(structure, index, groups, call_macs / rate)
-        elif layer.kind == "layer_norm":
-            blocks = [Block((group,), tuple(structure.sources(index, group))) for group in groups]
         else:
             blocks = _unit_blocks(structure, index, groups, arranged)
         arranged.append(blocks)
     return arranged
+
+
+def _stands_alone(structure: Structure, index: int) -> bool:
+    """Whether every group needs a call of its own, because what it computes depends on all units of the call.
+
+    Layers that are kept, and heads, may have operations behind them that mix units, such as a softmax.
+    """
+    layer = structure.layers[index]
+    last = index == len(structure.layers) - 1
+    return layer.kind == "layer_norm" or bool(layer.kept) or (last and bool(layer.post))
 
 
 def _dense_blocks(structure: Structure, index: int, groups: Sequence[Group], weights: float) -> list[Block]:

@@ -1,4 +1,4 @@
-"""The modules of one call: batch norms folded in, the groups' rows below each other, zeros where the lattice forbids."""
+"""The modules of one call: batch norms folded in, rows of groups below each other, zeros where the lattice forbids."""
 
 import copy
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ def joined_operation(network: MultitaskNetwork, index: int, block: Block) -> nn.
         for group, (weight, _) in folded.items()
     ]
     biases = [bias for _, bias in folded.values() if bias is not None]
-    groups = 1 if layer.is_dense else sum(structure.units(index, group) for group in block.groups)
+    units = 1 if layer.is_dense else sum(structure.units(index, group) for group in block.groups)
     dtype = next(iter(members.values())).operation.weight.dtype
-    return _operation(layer, torch.cat(weights).to(dtype), torch.cat(biases).to(dtype) if biases else None, groups)
+    return _operation(layer, torch.cat(weights).to(dtype), torch.cat(biases).to(dtype) if biases else None, units)
 
 
 def joined_post(network: MultitaskNetwork, index: int, block: Block) -> nn.Module:
@@ -83,13 +83,16 @@ def _spread(structure: Structure, index: int, group: Group, weight: Tensor, bloc
     return torch.cat(parts, dim=1)
 
 
-def _operation(layer: Layer, weight: Tensor, bias: Tensor | None, groups: int) -> nn.Module:
+def _operation(layer: Layer, weight: Tensor, bias: Tensor | None, units: int) -> nn.Module:
+    """Build the module of given weights; of units that read themselves only there are `units`."""
     rows, columns = weight.shape[:2]
+    settings = {"groups": 1, **layer.settings}
     with torch.device("meta"):
         if layer.kind == "linear":
             module: nn.Module = nn.Linear(columns, rows, bias=bias is not None)
         else:
-            module = nn.Conv2d(columns * groups, rows, groups=groups, bias=bias is not None, **layer.settings)
+            settings["groups"] *= units
+            module = nn.Conv2d(columns * settings["groups"], rows, bias=bias is not None, **settings)
     state = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
     module.load_state_dict(state, assign=True)
     return module.requires_grad_(False)

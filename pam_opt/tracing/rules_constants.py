@@ -11,7 +11,7 @@ from pam_opt.tracing.steps import Weights
 from pam_opt.tracing.values import Extent, Layout, Size, Value
 
 
-def per_unit(call: Call, kind: str, value: Value, constant: Tensor) -> Value:
+def per_unit(call: Call, kind: str, value: Any, constant: Tensor) -> Value:
     """Record ``scale`` or ``shift`` of every channel, alike in all positions or not."""
     found = call.need_units(value, Layout.MAP, Layout.LAST, Layout.TOKENS, Layout.ROWS, Layout.VECTOR)
     dimensions = (found.layout.dimensions or 0) - 1

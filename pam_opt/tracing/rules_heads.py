@@ -1,5 +1,6 @@
 """Rules of attention: ``nn.MultiheadAttention``, and heads that are folded out of the channels of tokens by hand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -159,7 +160,7 @@ def multihead_attention(
     return _project(call, module, attended, "out_proj", out.weight, out.bias), Opaque(f"the weights of {call.shown}")
 
 
-def _in_projections(module: nn.MultiheadAttention) -> tuple[list[Tensor], list[Tensor | None]]:
+def _in_projections(module: nn.MultiheadAttention) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
     weights = (
         list(module.in_proj_weight.chunk(3))
         if module.in_proj_weight is not None

@@ -50,7 +50,8 @@ def layer_norm(call: Call, module: nn.LayerNorm, input: Value) -> Value:
     value = call.need_units(input, Layout.TOKENS, Layout.LAST, Layout.VECTOR)
     if tuple(module.normalized_shape) != (value.channels,):
         call.refuse(f"normalises {tuple(module.normalized_shape)}, but {value.channels} channels come in")
-    if len(value.segments) > 1:
+    first, *others = value.segments
+    if others:
         call.refuse("normalises a concatenation; put a linear layer, or no concatenation, in front")
     weights = state_of(module, value.channels)
     weight, bias = (weights.tensors.get(name) for name in ("weight", "bias"))
@@ -58,7 +59,7 @@ def layer_norm(call: Call, module: nn.LayerNorm, input: Value) -> Value:
         "weight": torch.ones(value.channels) if weight is None else weight,
         "bias": torch.zeros(value.channels) if bias is None else bias,
     }
-    segment = call.norm_layer(value.segments[0], replace(weights, tensors=tensors), {"eps": module.eps})
+    segment = call.norm_layer(first, replace(weights, tensors=tensors), {"eps": module.eps})
     return after(value, segment, value.layout, value.extent)
 
 

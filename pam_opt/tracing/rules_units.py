@@ -137,10 +137,12 @@ def avg_pool2d(
 ) -> Value:
     if isinstance(kernel_size, Size) and (kernel_size.axis, stride, padding) == (3, None, 0):
         return apply_operation(call, input, Operation("avg_pool_width"))
-    if isinstance(kernel_size, tuple) and all(isinstance(size, Size) for size in kernel_size):
-        if [size.axis for size in kernel_size] != [2, 3] or stride is not None or padding != 0:
+    if isinstance(kernel_size, tuple) and any(isinstance(size, Size) for size in kernel_size):
+        if [getattr(size, "axis", None) for size in kernel_size] != [2, 3] or stride is not None or padding != 0:
             call.refuse("pools by sizes of a tensor otherwise than over a whole map; use nn.AdaptiveAvgPool2d")
         return apply_module(call, input, nn.AdaptiveAvgPool2d(1))
+    if isinstance(kernel_size, Size):
+        call.refuse("pools by a size of a tensor otherwise than over a whole map; use nn.AdaptiveAvgPool2d")
     return apply_module(call, input, nn.AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad))
 
 
