@@ -9,6 +9,7 @@ Start with `plan`, `merge`, `prune` and `costs`; the decisions inside are solved
 
 from pam_opt.errors import PamOptError
 from pam_opt.information.options import Information
+from pam_opt.latency import LatencyTable, latency_costs
 from pam_opt.macs import CostTable, costs
 from pam_opt.measuring import Statistics, measure
 from pam_opt.merging import merge, single
@@ -17,6 +18,7 @@ from pam_opt.planning import frontier, plan
 from pam_opt.planning.frontier import FrontierPoint, PlanFrontier
 from pam_opt.plans import LayerPlan, Plan
 from pam_opt.pruning import PruneStep, Schedule, prune
+from pam_opt.running import CompiledNetwork, compiled
 from pam_opt.storage import load, save
 from pam_opt.tasks import Task
 from pam_opt.training import TrainOptions, evaluate, train
@@ -25,9 +27,11 @@ from pam_opt.zipping import Zipped, zip_networks
 __version__ = "0.1.0"
 
 __all__ = [
+    "CompiledNetwork",
     "CostTable",
     "FrontierPoint",
     "Information",
+    "LatencyTable",
     "LayerPlan",
     "MultitaskNetwork",
     "PamOptError",
@@ -39,9 +43,11 @@ __all__ = [
     "Task",
     "TrainOptions",
     "Zipped",
+    "compiled",
     "costs",
     "evaluate",
     "frontier",
+    "latency_costs",
     "load",
     "measure",
     "merge",

@@ -11,7 +11,7 @@ from pam_opt.cli import app
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
-PATHS = sorted(set(re.findall(r"`?((?:solvers|tests|benchmarks)/[\w./*]+)", TEXT)))
+PATHS = sorted(set(re.findall(r"`?((?<!\w)(?:pam_opt|solvers|tests|benchmarks)/[\w./*]+)", TEXT)))
 COMMANDS = sorted(
     {
         command.strip()
@@ -28,7 +28,10 @@ def test_files_exist(path):
     assert list(ROOT.glob(path)) or (ROOT / path).is_dir()
 
 
-@pytest.mark.parametrize("name", ["METHODS", "PROGRAMS", "PROBLEMS", "CHOICES", "KNOWN"])
+@pytest.mark.parametrize(
+    "name",
+    ["METHODS", "PROGRAMS", "PROBLEMS", "CHOICES", "KNOWN", "FAMILIES", "SHAPES", "_KINDS", "_STATEFUL", "KINDS"],
+)
 def test_tables_exist_where_it_says(name):
     assert name in TEXT
     sources = (ROOT / path for path in PATHS if path.endswith(".py") and "*" not in path)

@@ -1,9 +1,8 @@
 """Predicted times against toy tables, the cache on disk, and the command; nothing is timed for real."""
 
-import itertools
-
 import pytest
 from networks import random_lattice
+from toy_profiles import MACHINE, macs_profile
 
 import pam_opt as pam
 from pam_opt.errors import ConfigError, StorageError
@@ -19,18 +18,6 @@ from pam_opt.latency import (
 )
 from pam_opt.macs import output_positions, unit_macs
 from pam_opt.tasks import distribution
-
-MACHINE = Machine("toy", 2, 1, "0", 4)
-
-
-def macs_profile(network: pam.MultitaskNetwork) -> Profile:
-    """Let every layer take a second a MAC: prediction must then be `pam_opt.costs`."""
-    structure = network.structure
-    grids = {}
-    for shape, places in zip(layer_shapes(structure), output_positions(structure), strict=True):
-        rate = shape.layer.kernel_area * shape.layer.size * places
-        grids[shape.key] = Grid({(i, o): rate * i * o for i, o in itertools.product((1, 40), (1, 40))})
-    return Profile(MACHINE, grids)
 
 
 @pytest.mark.parametrize("family", ["lenet5", "small_vgg"])

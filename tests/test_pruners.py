@@ -17,6 +17,7 @@ from networks import (
 from torch import nn
 
 import pam_opt as pam
+from pam_opt.cost_models import ExpectedMacs
 from pam_opt.errors import PlanError
 from pam_opt.macs import output_positions
 from pam_opt.pruning import METHODS, Schedule
@@ -379,7 +380,8 @@ def test_closed_units_go_whatever_the_goal():
     closed = {place: torch.zeros(len(scores[place]), dtype=torch.bool)}
     closed[place][-1] = True
     probabilities = {AB: 1.0}
-    keep = choose_units(structure, output_positions(structure, (1, 4, 4)), probabilities, scores, 1e12, closed=closed)
+    cost = ExpectedMacs(output_positions(structure, (1, 4, 4)), probabilities)
+    keep = choose_units(structure, cost, scores, 1e12, closed=closed)
     assert not keep[place][-1]
     assert sum(int((~mask).sum()) for mask in keep.values()) == 1
 

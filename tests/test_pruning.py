@@ -22,6 +22,7 @@ from networks import (
 from torch import nn
 
 import pam_opt as pam
+from pam_opt.cost_models import ExpectedMacs
 from pam_opt.errors import PlanError, TaskError
 from pam_opt.macs import output_positions, unit_macs
 from pam_opt.pruning import METHODS
@@ -103,7 +104,7 @@ def test_a_unit_that_feeds_nothing_goes_first(family, index):
     assert scores[index, g][unit] == 0
     table = pam.costs(network)
     positions = output_positions(network.structure)
-    keep = choose_units(network.structure, positions, table.probabilities, scores, table.expected - 1e-3)
+    keep = choose_units(network.structure, ExpectedMacs(positions, table.probabilities), scores, table.expected - 1e-3)
     gone = [(place, mask.logical_not().nonzero().flatten().tolist()) for place, mask in keep.items() if not mask.all()]
     assert gone == [((index, g), [unit])]
 
@@ -298,8 +299,7 @@ def test_units_go_in_the_order_of_score_per_mac(family, tasks, part):
         }
         keep = choose_units(
             structure,
-            output_positions(structure),
-            table.probabilities,
+            ExpectedMacs(output_positions(structure), table.probabilities),
             {place: torch.from_numpy(score) for place, score in scores.items()},
             part * table.expected,
         )
@@ -316,7 +316,8 @@ def test_a_unit_that_could_not_go_goes_once_its_reader_has_gone():
     scores[0, group("ab")][:], scores[1, group("ab")][:] = 1e-6, 1e-3
     apart = replace(structure, widths=(*({group("a"): 1, group("b"): 1},) * 2, structure.widths[-1]))
     table, goal = pam.costs(pam.MultitaskNetwork(structure)), pam.costs(pam.MultitaskNetwork(apart)).expected
-    keep = choose_units(structure, output_positions(structure), table.probabilities, scores, goal + 1e-6)
+    cost = ExpectedMacs(output_positions(structure), table.probabilities)
+    keep = choose_units(structure, cost, scores, goal + 1e-6)
     assert {place for place, mask in keep.items() if not mask.any()} == {(0, group("ab")), (1, group("ab"))}
 
 
@@ -336,7 +337,8 @@ def test_the_choice_ends_when_nothing_more_may_go(tasks, seed):
     structure = network.structure
     generator = torch.Generator().manual_seed(seed)
     scores = {p: torch.rand(structure.widths[p[0]][p[1]], generator=generator).double() for p in places(network)}
-    keep = choose_units(structure, output_positions(structure), pam.costs(network).probabilities, scores, 0.0)
+    cost = ExpectedMacs(output_positions(structure), pam.costs(network).probabilities)
+    keep = choose_units(structure, cost, scores, 0.0)
     assert_nothing_more_may_go(remove_units(network, keep))
 
 
@@ -493,7 +495,7 @@ def test_a_unit_that_could_not_go_alone_makes_room_for_others(trained, monkeypat
     wrong = {p: torch.full_like(score, 2.0) for p, score in scores.items()}
     wrong[place][unit], wrong[order[0][1]][order[0][2]] = 0.0, 1.0
     monkeypatch.setattr(METHODS["taylor"], "scores", lambda *args: {p: score.clone() for p, score in wrong.items()})
-    monkeypatch.setattr(METHODS["taylor"], "per_mac", False)
+    monkeypatch.setattr(METHODS["taylor"], "per_cost", False)
     schedule = pam.Schedule(max_drop=0.005, removals=2, fraction=1e-9, steps=0)
     steps = []
     small = pam.prune(costs_much, train, validation, tasks=tasks, schedule=schedule, progress=steps.append)

@@ -9,6 +9,7 @@ from branched import SHAPE, example, merged, take_networks
 from networks import group, make_data, make_tasks, prune
 
 import pam_opt as pam
+from pam_opt.cost_models import ExpectedMacs
 from pam_opt.errors import PlanError
 from pam_opt.folding import fold
 from pam_opt.macs import combination_macs, output_positions, unit_macs
@@ -36,7 +37,7 @@ def test_costs_on_the_way_are_those_of_a_recount(kind, count):
     network = merged(kind, count, share=0.5) if count > 1 else example(kind, 1)[1]["a"]
     structure, positions = network.structure, output_positions(network.structure)
     probabilities = distribution(network.tasks, None)
-    state, generator = _State(structure, positions, probabilities), torch.Generator().manual_seed(0)
+    state, generator = _State(structure, ExpectedMacs(positions, probabilities)), torch.Generator().manual_seed(0)
     lost = 0
     for _ in range(40):
         places = [place for place in hidden_places(structure) if state.may_lose(place)]
@@ -59,11 +60,11 @@ def test_choice_reaches_its_target_or_takes_all_that_may_go(kind, part):
     generator = torch.Generator().manual_seed(1)
     scores = {place: torch.rand(structure.units(*place), generator=generator) for place in hidden_places(structure)}
     target = part * expected(structure, positions, probabilities)
-    keep = choose_units(structure, positions, probabilities, scores, target)
+    keep = choose_units(structure, ExpectedMacs(positions, probabilities), scores, target)
     small = remove_units(network, keep)
     reached = pam.costs(small, SHAPE).expected
     if reached > target:
-        state = _State(small.structure, positions, probabilities)
+        state = _State(small.structure, ExpectedMacs(positions, probabilities))
         assert not any(state.may_lose(place) for place in hidden_places(small.structure))
     assert torch.isfinite(small(torch.randn(2, *SHAPE))["a"]).all()
 

@@ -23,8 +23,11 @@ README = Path(__file__).parent.parent / "README.md"
 RESULTS = README.parent / "benchmarks" / "results"
 
 
-def python_blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf8"), flags=re.DOTALL)
+def python_block(word: str) -> str:
+    """Return the one example that has a word."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf8"), flags=re.DOTALL)
+    (found,) = [block for block in blocks if word in block]
+    return found
 
 
 def test_network_example(tmp_path, monkeypatch):
@@ -40,7 +43,7 @@ def test_network_example(tmp_path, monkeypatch):
         "train": batches,
         "validation": batches,
     }
-    exec(python_blocks()[0], namespace)
+    exec(python_block("small.safetensors"), namespace)
     assert set(namespace["outputs"]) == {"low"}
     assert namespace["table"].macs[frozenset({"low"})] > 0
     assert (tmp_path / "small.safetensors").exists()
@@ -59,11 +62,23 @@ def test_example_of_the_compared_systems():
         "train": batches,
         "validation": batches,
     }
-    exec(python_blocks()[2], namespace)
+    exec(python_block("zip_networks"), namespace)
     assert set(namespace["mtz"].tasks) == {"low", "high"}
     assert pam.costs(namespace["small"]).expected <= pam.costs(namespace["side"]).expected
     for name in ("pam", "exact", "both"):
         assert len(namespace[name].layers) == 4
+
+
+def test_example_of_residual_networks():
+    torch.manual_seed(0)
+    tasks = [pam.Task("low", classes=range(5)), pam.Task("high", classes=range(5, 10))]
+    targets = torch.randint(0, 6, (16,))
+    batches = [(torch.randn(16, 3, 32, 32), {"low": targets, "high": targets})]
+    namespace = {"pam_opt": pam, "tasks": tasks, "images": batches}
+    exec(python_block("resnet20"), namespace)
+    x = torch.randn(2, 3, 32, 32)
+    for task, output in namespace["network"].eval()(x).items():
+        torch.testing.assert_close(namespace["fast"](x, tasks=[task])[task], output, atol=1e-3, rtol=1e-3)
 
 
 def test_the_table_of_mtz_is_that_of_the_results():
@@ -72,7 +87,7 @@ def test_the_table_of_mtz_is_that_of_the_results():
 
 def test_solver_example():
     namespace = {"cost": np.array([[1.0, 9.0], [9.0, 2.0]])}
-    exec(python_blocks()[1], namespace)
+    exec(python_block("import Pairing"), namespace)
     assert namespace["solution"].value == 3.0
 
 

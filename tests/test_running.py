@@ -8,6 +8,7 @@ from branched_lattices import branched_lattice
 from networks import NAMES, SHAPES, random_lattice
 from torch import nn
 
+import pam_opt as pam
 from pam_opt.errors import TaskError, UnsupportedModel
 from pam_opt.macs import costs, output_positions
 from pam_opt.running import arrange, compile_combination, program_macs
@@ -88,3 +89,87 @@ def test_what_cannot_be_compiled_is_refused():
         compile_combination(network, ["z"])
     with pytest.raises(UnsupportedModel, match="takes a MultitaskNetwork"):
         compile_combination(nn.Linear(2, 2))  # type: ignore[arg-type]
+
+
+def lattice(family):
+    if family in NAMES:
+        return random_lattice(family, ["a", "b", "c"], 2)
+    return branched_lattice(family, ["a", "b"], 2)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("family", ["mlp", "lenet5", "small_vgg", "resnet20", "mobilenet_v2", "vit"])
+def test_compiled_networks_give_the_networks_outputs(family, channels_last):
+    network, x = lattice(family), torch.randn(2, *SHAPES[family])
+    fast = pam.compiled(network, channels_last=channels_last)
+    assert fast.tasks == network.tasks
+    for combination in combinations(network.tasks):
+        with torch.no_grad():
+            expected, outputs = network(x, combination), fast(x, combination)
+        assert list(outputs) == list(expected)
+        for task, output in outputs.items():
+            scale = expected[task].abs().max()
+            torch.testing.assert_close(output / scale, expected[task] / scale, atol=1e-5, rtol=1e-5)
+
+
+def test_programs_are_built_once_for_each_combination():
+    network = random_lattice("lenet5", ["a", "b"], 0)
+    fast = pam.compiled(network, call_macs=inf)
+    assert not fast.programs
+    program = fast.program(["b", "a"])
+    assert program is fast.program() is fast.program(("a", "b"))
+    assert fast.program("a") is fast.program(["a"]) is not program
+    fast(torch.randn(1, *SHAPES["lenet5"]), ["a"])
+    assert len(fast.programs) == 2
+    assert len(program.calls) == len(network.structure.layers)
+
+
+def test_compiled_networks_share_nothing_with_the_network():
+    network, x = random_lattice("small_vgg", ["a", "b"], 0).train(), torch.randn(2, *SHAPES["small_vgg"])
+    fast = pam.compiled(network)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert not any(parameter.requires_grad for parameter in fast.parameters())
+    before = fast(x, "a")["a"]
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            tensor.mul_(2)
+    torch.testing.assert_close(fast(x, "a")["a"], before)
+    fast(x, "b")  # built only now, from what the network was
+    torch.testing.assert_close(fast(x)["a"], before)
+    mine = {tensor.data_ptr() for tensor in network.state_dict().values()}
+    assert not mine & {tensor.data_ptr() for tensor in fast.state_dict().values()}
+
+
+def test_compiled_networks_refuse_what_does_not_fit():
+    network = random_lattice("lenet5", ["a", "b"], 0)
+    fast = pam.compiled(network)
+    with pytest.raises(TaskError, match="unknown task names"):
+        fast(torch.randn(1, *SHAPES["lenet5"]), ["z"])
+    with pytest.raises(UnsupportedModel, match=r"input of shape \(1, 3\) does not fit"):
+        fast(torch.randn(1, 3))
+    with pytest.raises(UnsupportedModel, match="input of type list does not fit"):
+        fast([1.0])  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedModel, match="float64"):
+        fast(torch.randn(1, *SHAPES["lenet5"], dtype=torch.float64))
+    with pytest.raises(UnsupportedModel, match="then compile that again"):
+        fast.train()
+    with pytest.raises(UnsupportedModel, match="compiled takes a MultitaskNetwork"):
+        pam.compiled(nn.Linear(2, 2))  # type: ignore[arg-type]
+
+
+def test_programs_are_handed_to_torch_compile_whole(monkeypatch):
+    compiler, seen = torch.compile, []
+
+    def eager(program):
+        seen.append(program)
+        return compiler(program, backend="eager", fullgraph=True)
+
+    monkeypatch.setattr(torch, "compile", eager)
+    network, x = random_lattice("lenet5", ["a", "b"], 0), torch.randn(2, *SHAPES["lenet5"])
+    fast = pam.compiled(network, torch_compile=True)
+    with torch.no_grad():
+        first, second, expected = fast(x, "a"), fast(x, "a"), network(x, "a")
+    assert len(seen) == 1
+    torch.testing.assert_close(first["a"], expected["a"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(second["a"], first["a"])

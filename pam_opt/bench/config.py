@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pam_opt.errors import ConfigError
+from pam_opt.sections import Section, check_section
 from pam_opt.yaml_files import read_mapping
 
 _Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -13,13 +13,7 @@ _Size = Annotated[int, Field(ge=0, le=2**20)]
 _Severity = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
-    """A part of the configuration; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class InstancesConfig(_Section):
+class InstancesConfig(Section):
     """Instances of one family, or instance files by pattern; sizes and severities default to the family's own."""
 
     family: str | None = None
@@ -39,7 +33,7 @@ class InstancesConfig(_Section):
         return self
 
 
-class SolverConfig(_Section):
+class SolverConfig(Section):
     """A solver with its own settings; `problems` restricts it to some kinds of problems.
 
     `label` names it in the report; by default its name and what its settings say.
@@ -62,7 +56,7 @@ class SolverConfig(_Section):
         return self.label or self.name + (f"[{settings}]" if settings else "")
 
 
-class SlurmConfig(_Section):
+class SlurmConfig(Section):
     """What a Slurm cluster wants to know, beside what follows from the limits."""
 
     partition: str | None = None
@@ -70,7 +64,7 @@ class SlurmConfig(_Section):
     array_parallelism: int = Field(default=256, gt=0)
 
 
-class BenchConfig(_Section):
+class BenchConfig(Section):
     """A whole benchmark: solver x instance x seed.
 
     The seed makes the instance and is given to the solver. `time_limit` is in seconds and covers building and solving;
@@ -116,17 +110,7 @@ def parse_bench_config(raw: dict[str, Any], where: str = "config") -> BenchConfi
     ------
     ConfigError : unknown keys, impossible values
     """
-    try:
-        return BenchConfig.model_validate(raw)
-    except ValidationError as err:
-        raise ConfigError(f"{where}: " + "; ".join(_explain(error) for error in err.errors())) from err
-
-
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "top level"
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {place!r}; remove it or correct its spelling"
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+    return check_section(BenchConfig, raw, where)
 
 
 def _anchored(config: BenchConfig, folder: Path) -> BenchConfig:

@@ -10,6 +10,7 @@ from pam_opt.cli.costs import costs_command
 from pam_opt.cli.demo import demo_command
 from pam_opt.cli.export import export_command
 from pam_opt.cli.instances import instances_app
+from pam_opt.cli.merge import merge_command
 from pam_opt.cli.profile import profile_command
 from pam_opt.cli.report import report_command
 from pam_opt.cli.run import run_command
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command("demo")(demo_command)
 app.command("run")(run_command)
 app.command("report")(report_command)
+app.command("merge")(merge_command)
 app.command("costs")(costs_command)
 app.command("export")(export_command)
 app.command("profile")(profile_command)

@@ -7,12 +7,12 @@ import typer
 from rich.table import Table
 
 from pam_opt.cli.console import ERRORS, OUTPUT
-from pam_opt.cli.modules import build_module
 from pam_opt.cli.progress import BarProgress
 from pam_opt.cli.shapes import parse_shape
 from pam_opt.latency import Machine, latency_costs, measure_profile
 from pam_opt.latency.profile import cache_folder
 from pam_opt.macs import costs
+from pam_opt.named_modules import build_module
 from pam_opt.network import MultitaskNetwork
 from pam_opt.storage import load
 from pam_opt.tasks import combination_key

@@ -1,7 +1,9 @@
 """A dataset in memory: three normalised splits and what was done to them."""
 
 import hashlib
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -65,6 +67,30 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """Return the shape of one sample, (C, H, W) or (D,)."""
         return tuple(self.train.x.shape[1:])
+
+    def renormalised(self, mean: Sequence[float], std: Sequence[float]) -> "Dataset":
+        """Return the dataset with another normalisation, such as that of networks trained elsewhere.
+
+        Parameters
+        ----------
+        mean, std : as many as there are; subtracted and divided by in place of the dataset's own
+
+        Raises
+        ------
+        DataError
+            Another number of them, values that are not finite, or a deviation that is not above 0.
+        """
+        if not len(mean) == len(std) == len(self.mean):
+            raise DataError(f"mean and std have {len(mean)} and {len(std)} numbers: give {len(self.mean)} of each")
+        if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+            raise DataError(f"mean {tuple(mean)} and std {tuple(std)}: give finite numbers, deviations above 0")
+        shape = (1, -1, *[1] * (self.train.x.ndim - 2))
+        old, shift, scale = (torch.tensor(values).view(shape) for values in (self.std, self.mean, std))
+        splits = {
+            part: Split((split.x * old + shift - torch.tensor(mean).view(shape)) / scale, split.labels)
+            for part, split in (("train", self.train), ("validation", self.validation), ("test", self.test))
+        }
+        return replace(self, **splits, mean=tuple(mean), std=tuple(std))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,14 +1,14 @@
 """What a profile predicts: seconds of every combination, and what the loss of one unit saves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pam_opt.latency.shapes import layer_shapes
 from pam_opt.latency.table import Profile
 from pam_opt.macs import all_combinations
 from pam_opt.network import MultitaskNetwork, require_multitask
 from pam_opt.running import Block, arrange
-from pam_opt.structure import Structure
+from pam_opt.structure import INPUT, Structure
 from pam_opt.tasks import CombinationWeights, Group, check_known, combination_key, distribution
 
 
@@ -62,7 +62,11 @@ def predicted_seconds(structure: Structure, keys: Sequence[str], profile: Profil
     """Predict one combination; `keys` as of `layer_shapes`."""
     active = check_known(combination, structure.tasks)
     arranged = arrange(structure, active)
-    return sum(_layer_seconds(structure, keys, profile, index, blocks) for index, blocks in enumerate(arranged))
+    return sum(
+        _block_seconds(structure, keys, profile, index, block)
+        for index, blocks in enumerate(arranged)
+        for block in blocks
+    )
 
 
 def unit_savings(
@@ -74,40 +78,40 @@ def unit_savings(
     """
     saved = {(space, group): 0.0 for space in structure.spaces for group in structure.widths[space]}
     for combination, probability in probabilities.items():
-        arranged = arrange(structure, combination)
-        now = [_layer_seconds(structure, keys, profile, index, blocks) for index, blocks in enumerate(arranged)]
-        for space, group in saved:
-            if not group & combination:
-                continue
-            smaller = _without(structure, space, group)
-            for index in _touched(structure, space):
-                then = _layer_seconds(smaller, keys, profile, index, arranged[index])
-                saved[space, group] += probability * (now[index] - then)
+        for index, blocks in enumerate(arrange(structure, combination)):
+            for block in blocks:
+                now = _block_seconds(structure, keys, profile, index, block)
+                for place, (read, written) in _touched(structure, index, block).items():
+                    then = _block_seconds(structure, keys, profile, index, block, read, written)
+                    saved[place] += probability * (now - then)
     return saved
 
 
-def _layer_seconds(
-    structure: Structure, keys: Sequence[str], profile: Profile, index: int, blocks: Sequence[Block]
+def _block_seconds(
+    structure: Structure,
+    keys: Sequence[str],
+    profile: Profile,
+    index: int,
+    block: Block,
+    fewer_read: int = 0,
+    fewer_written: int = 0,
 ) -> float:
-    layer, total = structure.layers[index], 0.0
-    for block in blocks:
-        written = sum(structure.units(index, group) for group in block.groups)
-        read = sum(structure.units(*source) for source in block.sources) if layer.is_dense else 1
-        if written and read:
-            total += profile.seconds(keys[index], read, written, layer.name)
-    return total
+    """Predict one call, of so many fewer units; nothing where there is nothing to do."""
+    layer = structure.layers[index]
+    written = sum(structure.units(index, group) for group in block.groups) - fewer_written
+    read = sum(structure.units(*source) for source in block.sources) - fewer_read if layer.is_dense else 1
+    return profile.seconds(keys[index], read, written, layer.name) if written and read else 0.0
 
 
-def _without(structure: Structure, space: int, group: Group) -> Structure:
-    """Take one unit of a group from a space."""
-    tied = set(structure.tied(space))
-    widths = [
-        {**layer, group: layer[group] - 1} if index in tied else layer for index, layer in enumerate(structure.widths)
-    ]
-    return replace(structure, widths=tuple(widths))
-
-
-def _touched(structure: Structure, space: int) -> list[int]:
-    """List the layers whose times change with the units of a space: those that write and those that read them."""
-    tied = structure.tied(space)
-    return sorted({*tied, *(reader for index in tied for reader in structure.readers(index))})
+def _touched(structure: Structure, index: int, block: Block) -> dict[tuple[int, Group], tuple[int, int]]:
+    """Return for each place that a call writes or reads how many units it reads and writes less if one goes there."""
+    layer = structure.layers[index]
+    fewer: dict[tuple[int, Group], tuple[int, int]] = {}
+    if index < len(structure.layers) - 1:
+        fewer = {(layer.ties, group): (0, 1) for group in block.groups}
+    for source, group in block.sources if layer.is_dense else ():
+        if source != INPUT:
+            place = (structure.layers[source].ties, group)
+            read, written = fewer.get(place, (0, 0))
+            fewer[place] = (read + 1, written)
+    return fewer

@@ -39,6 +39,15 @@ class Grid:
 
     def at(self, read: int, written: int) -> float:
         """Interpolate between entries in either direction; outside, go on as between the last two; never below 0."""
+        if (read, written) not in self._looked_up:
+            self._looked_up[read, written] = self._interpolated(read, written)
+        return self._looked_up[read, written]
+
+    @cached_property
+    def _looked_up(self) -> dict[tuple[int, int], float]:
+        return {}
+
+    def _interpolated(self, read: int, written: int) -> float:
         reads, writes = self.axes
         row, down = _between(reads, read)
         column, right = _between(writes, written)

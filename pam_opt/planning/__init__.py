@@ -13,8 +13,10 @@ from typing import Any
 
 from torch import nn
 
+from pam_opt.cost_models import CostModel, check_cost_model
 from pam_opt.errors import PlanError
 from pam_opt.information.options import Information
+from pam_opt.latency import Profile
 from pam_opt.measuring import Statistics
 from pam_opt.pair_costs import COSTS
 from pam_opt.parents import convert_parents
@@ -90,6 +92,8 @@ def plan(
     time_limit: float | None = None,
     seed: int = 0,
     threads: int = 1,
+    cost_model: CostModel = "macs",
+    profile: Profile | None = None,
 ) -> Plan:
     """Decide, layer by layer, which units of the parents become one and whom they serve.
 
@@ -134,12 +138,17 @@ def plan(
         much of it is little; groups then follow from that, by PAM's greedy rule (``solver="pam"``) or at least cost
     statistics : of an earlier `measure` of these parents, with ``within=True`` for ``representatives``, ``columns`` and
         ``multi-within``
+    cost_model : what a merged pair saves, and so what a `loss_budget` is spent on by ``pairing``: ``macs``, or
+        ``latency``, the seconds of a batch that a profile predicts
+    profile : of ``latency``: the times of the parents' layers, from `pam_opt.latency.measure_profile`
     time_limit : seconds for each problem handed to a solver; 60 where none is given for ``grouping`` by `information`,
         and for ``multi`` in layers of more than 32 units
 
     Raises
     ------
-    PlanError : options out of range; a layer that would share what it cannot read; a budget that no plan meets
+    PlanError : options out of range or that do not go together; a layer that would share what it cannot read; a budget
+        that no plan meets
+    ConfigError : a layer that the profile has no times of
     UnsupportedModel, DataError, TaskError : see `pam_opt.measure`
     SolverNotFound, SolverUnsuitable, SolverFailed : see `pam_opt_solvers.solve`
     """
@@ -154,6 +163,7 @@ def plan(
         raise PlanError(f"problem={problem!r} is unknown; choose from {sorted(PLANNERS)}")
     cost = DEFAULT_COSTS.get(problem, "fisher") if cost is None else cost
     _check_budgets(loss_budget, macs_budget, cost, problem)
+    _check_cost_model(cost_model, profile, loss_budget, problem)
     _check_fraction("width", width)
     if cost not in COSTS:
         raise PlanError(f"cost={cost!r} is unknown; choose from {sorted(COSTS)}")
@@ -179,6 +189,8 @@ def plan(
         time_limit=time_limit,
         seed=seed,
         threads=threads,
+        cost_model=cost_model,
+        profile=profile,
         chosen=chosen,
     )
     started = time.perf_counter()
@@ -262,6 +274,16 @@ def _check_budgets(loss_budget: float | None, macs_budget: float | None, cost: s
     for name, budget, what in (("loss_budget", loss_budget, "loss"), ("macs_budget", macs_budget, "MACs")):
         if budget is not None and (not isinstance(budget, Real) or math.isnan(budget) or budget < 0):
             raise PlanError(f"{name} {budget!r} is no amount of {what}; it must be >= 0")
+
+
+def _check_cost_model(cost_model: CostModel, profile: Profile | None, loss_budget: float | None, problem: str) -> None:
+    """Refuse a cost model that is unknown, lacks its profile, or has nothing to decide."""
+    check_cost_model(cost_model, profile)
+    if cost_model != "macs" and (problem != "pairing" or loss_budget is None):
+        raise PlanError(
+            f"cost_model={cost_model!r} says what a loss_budget= of problem='pairing' is spent on; here the problem is "
+            f"{problem!r} and the budget {loss_budget!r}: name both, or leave the cost model out"
+        )
 
 
 def _check_fraction(name: str, value: float | None) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from pam_opt.cost_models import ExpectedCost
 from pam_opt.errors import PlanError
 from pam_opt.macs import run_probability
 from pam_opt.pair_costs import COSTS
@@ -24,8 +25,8 @@ _BISECTIONS = 24
 def plan_pairing(request: Request) -> LayersAndRecords:
     """Pair the units of the parents layer by layer, K > 2 sequentially: each parent with the clusters so far.
 
-    With `loss_budget` every pair may stay apart at the price of the MACs in E[C] that it would save, and the
-    price is bisected until the predicted loss of all pairs meets the budget.
+    With `loss_budget` every pair may stay apart at the price of the MACs in E[C], or of the expected seconds, that it
+    would save, and the price is bisected until the predicted loss of all pairs meets the budget.
     """
     if request.loss_budget is None:
         return _Pairer(request, price=None).run()
@@ -33,7 +34,7 @@ def plan_pairing(request: Request) -> LayersAndRecords:
 
 
 def _within_budget(request: Request, budget: float) -> LayersAndRecords:
-    """Find the highest price of a MAC at which the pairs' predicted loss stays within the budget."""
+    """Find the highest price of a MAC, or a second, at which the pairs' predicted loss stays within the budget."""
     low, best = 0.0, _Pairer(request, price=0.0).run()
     high = _Pairer(request, price=None).highest_price()
     for _ in range(_BISECTIONS):
@@ -51,7 +52,7 @@ def _predicted_loss(found: LayersAndRecords) -> float:
 
 
 class _Pairer:
-    """One pass over all layers; `price` is the loss that one saved MAC is worth, None for a fixed share."""
+    """One pass over all layers; `price` is the loss that one saved MAC or second is worth, None for a fixed share."""
 
     def __init__(self, request: Request, price: float | None) -> None:
         self.request, self.price = request, price
@@ -72,7 +73,8 @@ class _Pairer:
     def highest_price(self) -> float:
         """Return a price at which every permitted pair merges."""
         self.run()
-        costs = [record["largest_cost"] / max(record["macs_saved"], 1.0) for record in self.records]
+        unit, least = self.cost_model.unit, self.cost_model.least
+        costs = [record["largest_cost"] / max(record[f"{unit}_saved"], least) for record in self.records]
         return 2 * max(costs, default=1.0) + 1e-300
 
     def _pair_layer(self, index: int) -> Clusters:
@@ -118,7 +120,7 @@ class _Pairer:
 
     def _solve(self, cost: np.ndarray, index: int, task: str, reading: Reading) -> Solution:
         request, name = self.request, self.request.statistics.layers[index].name
-        saved = self._macs_saved(index, task)
+        saved = self._saved(index, task)
         if self.price is None:
             wanted = round(request.share(index) * min(cost.shape))
             if wanted and np.isfinite(cost).sum() == 0:
@@ -132,7 +134,7 @@ class _Pairer:
         )
         record = pairing_record(solution, cost, name, task, stepwise=len(request.tasks) > 2)
         largest = float(cost[np.isfinite(cost)].max(initial=0.0))
-        self.records.append({**record, "largest_cost": largest, "macs_saved": saved})
+        self.records.append({**record, "largest_cost": largest, f"{self.cost_model.unit}_saved": saved})
         return solution
 
     def _pairs(self, solution: Solution, layer: str) -> np.ndarray:
@@ -140,12 +142,17 @@ class _Pairer:
             raise PlanError(f"layer {layer!r}: solver {solution.run.solver!r} found no pairs: {solution.status.value}")
         return solution.pairs
 
-    def _macs_saved(self, index: int, task: str) -> float:
-        """Estimate what one pair saves in E[C]: a unit's MACs, whenever both of its parents run."""
+    def _saved(self, index: int, task: str) -> float:
+        """Estimate what one pair saves in expectation: a unit's cost, whenever both of its parents run."""
         request = self.request
         before = list(request.tasks[: request.tasks.index(task)])
         both = np.mean([self._both(other, task) for other in before])
-        return float(both * request.unit_macs[task][index])
+        return float(both * request.unit_costs[task][index])
+
+    @property
+    def cost_model(self) -> ExpectedCost:
+        """The cost of the first parent; that of the others counts in the same units."""
+        return self.request.parent_costs[self.request.tasks[0]]
 
     def _both(self, one: str, two: str) -> float:
         pi = [run_probability(frozenset(group), self.request.probabilities) for group in ([one], [two], [one, two])]

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from pam_opt.cost_models import CostModel, ExpectedCost, expected_cost
 from pam_opt.information.options import Information
 from pam_opt.information.responses import Collected
+from pam_opt.latency import Profile
 from pam_opt.macs import output_positions, unit_macs
 from pam_opt.measuring import Statistics
 from pam_opt.network import MultitaskNetwork
@@ -28,6 +30,7 @@ class Request:
     shares : layer name -> fraction of the possible pairs that merge, or of the kept units that are shared
     width : units kept per layer as a fraction of the widest parent's; None keeps all
     information, responses : what is asked of information, and what it is estimated from; None where it is not asked
+    cost_model, profile : what a pair saves is counted in, see `pam_opt.cost_models`
     chosen : why this problem was chosen where the user named none; goes into the records
     calibration : batches, for the planners that need more than the statistics
     """
@@ -44,6 +47,8 @@ class Request:
     time_limit: float | None = None
     seed: int = 0
     threads: int = 1
+    cost_model: CostModel = "macs"
+    profile: Profile | None = None
     chosen: str = ""
     calibration: Batches | None = None
     information: Information | None = None
@@ -114,6 +119,24 @@ class Request:
     def positions(self) -> list[int]:
         """Output positions of every layer of the structure."""
         return output_positions(self.structure, self.statistics.input_shape)
+
+    @cached_property
+    def parent_costs(self) -> dict[str, ExpectedCost]:
+        """For every task the cost of its parent alone, by the cost model."""
+        shape = self.statistics.input_shape
+        return {
+            task: expected_cost(parent.structure, {frozenset({task}): 1.0}, self.cost_model, self.profile, shape)
+            for task, parent in self.parents.items()
+        }
+
+    @cached_property
+    def unit_costs(self) -> dict[str, list[float]]:
+        """For every task what one unit of every space costs in its parent, by the cost model."""
+        found = {}
+        for task, parent in self.parents.items():
+            saved = self.parent_costs[task].unit_savings(parent.structure)
+            found[task] = [saved[space, frozenset({task})] for space in parent.structure.spaces]
+        return found
 
     @cached_property
     def unit_macs(self) -> dict[str, list[float]]:

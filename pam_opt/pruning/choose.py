@@ -1,44 +1,43 @@
-"""Choose which units go: least score per MAC saved first, down to a number of MACs or by a number of units."""
+"""Choose which units go: least score per cost saved first, down to an expected cost or by a number of units."""
 
 import heapq
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from pam_opt.cost_models import ExpectedCost
 from pam_opt.gradients import Place
-from pam_opt.macs import combination_macs, unit_macs
 from pam_opt.structure import INPUT, Structure
-from pam_opt.tasks import Group
 
 
 def choose_units(
     structure: Structure,
-    positions: Sequence[int],
-    probabilities: Mapping[Group, float],
+    cost: ExpectedCost,
     scores: Mapping[Place, Tensor],
     target: float,
     most: int | None = None,
     *,
-    per_mac: bool = True,
+    per_cost: bool = True,
     closed: Mapping[Place, Tensor] | None = None,
 ) -> dict[Place, Tensor]:
-    """Mark the units to keep so that E[C] comes down to `target`.
+    """Mark the units to keep so that the expected cost comes down to `target`.
 
-    Units go in the order of score / (MACs in E[C] that their loss saves now). What a loss saves shrinks as its
-    neighbours go, so every candidate's ratio is looked at again before it goes.
+    Units go in the order of score / (expected cost that their loss saves now); those that save nothing go last. What a
+    loss saves changes as its neighbours go, so every candidate's ratio is looked at again before it goes. MACs saved
+    only shrink, so that the least ratio known is enough to go by; otherwise all are looked at after each loss.
 
     Parameters
     ----------
-    positions, probabilities : of `pam_opt.macs`
+    cost : of the structure, such as `pam_opt.cost_models.ExpectedMacs`
     scores : place, a space and a group, -> (units,); units of places left out stay, those of an infinite score, and
         those of layers that are kept per task. A unit goes from all layers that write its space
-    target : E[C] at which to stop
+    target : expected cost at which to stop
     most : units that may go at most; None = any number
-    per_mac : False takes units in the order of their scores alone
+    per_cost : False takes units in the order of their scores alone
     closed : place -> (units,) bool, units that go first, whatever `target` and `most` say
 
     Returns
@@ -46,7 +45,7 @@ def choose_units(
     keep : place -> (units,) bool. At least one unit stays that each group of every reader can read; if that
         stops the choice short of `target`, all that may go have gone.
     """
-    state, scores = _State(structure, positions, probabilities), may_go(structure, scores)
+    state, scores = _State(structure, cost), may_go(structure, scores)
     if closed is not None:
         scores = {place: _first(score, closed.get(place)) for place, score in scores.items()}
     queues = {place: torch.argsort(score).tolist() for place, score in scores.items()}
@@ -64,7 +63,7 @@ def choose_units(
             held.append(entry)
             continue
         unit = queues[place][0]
-        ratio = float(scores[place][unit]) / (max(state.saved(place), 1e-300) if per_mac else 1.0)
+        ratio = float(scores[place][unit]) / (max(state.saved(place), 1e-300) if per_cost else 1.0)
         if ratio == math.inf:
             continue
         if ratio > looked_at:
@@ -76,6 +75,8 @@ def choose_units(
         gone += int(scores[place][unit] >= 0)
         if queues[place]:
             held.append((0.0, place[0], sorted(place[1]), place))
+        if not cost.of_products:
+            held, heap = held + [(0.0, *waiting) for _, *waiting in heap], []
         while held:
             heapq.heappush(heap, held.pop())
     return keep
@@ -93,21 +94,19 @@ def _first(score: Tensor, closed: Tensor | None) -> Tensor:
 
 
 class _State:
-    """Widths under way, with E[C] and what one unit of each place saves."""
+    """Widths under way, with what they cost and what one unit of each place saves."""
 
-    def __init__(self, structure: Structure, positions: Sequence[int], probabilities: Mapping[Group, float]) -> None:
-        self.structure, self.positions, self.probabilities = structure, positions, probabilities
+    def __init__(self, structure: Structure, cost: ExpectedCost) -> None:
+        self.structure, self.cost = structure, cost
         self.widths = [Counter(widths) for widths in structure.widths]
-        self.expected = sum(p * combination_macs(structure, positions, c) for c, p in probabilities.items())
+        self.expected = cost.expected(structure)
         self.savings: dict[Place, float] | None = None
         mixing = [index for index, layer in enumerate(structure.layers) if layer.is_dense]
         self.readers = {space: [i for i in mixing if space in self._read(i)] for space in structure.spaces}
 
     def saved(self, place: Place) -> float:
         if self.savings is None:
-            widths = tuple({group: n for group, n in layer.items() if n} for layer in self.widths)
-            now = replace(self.structure, widths=widths)
-            self.savings = unit_macs(now, self.positions, self.probabilities)
+            self.savings = self.cost.unit_savings(self._now())
         return self.savings[place]
 
     def may_lose(self, place: Place) -> bool:
@@ -126,6 +125,12 @@ class _State:
         for index in self.structure.tied(space):
             self.widths[index][group] -= 1
         self.savings = None
+        if not self.cost.of_products and not self.widths[space][group]:
+            self.expected = self.cost.expected(self._now())
+
+    def _now(self) -> Structure:
+        widths = tuple({group: n for group, n in layer.items() if n} for layer in self.widths)
+        return replace(self.structure, widths=widths)
 
     def _can_run(self, reader: int) -> bool:
         layer = self.structure.layers[reader]

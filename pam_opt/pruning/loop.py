@@ -9,10 +9,12 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from pam_opt.cost_models import CostModel, ExpectedCost, ExpectedMacs, check_cost_model, expected_cost
 from pam_opt.data import checked
 from pam_opt.errors import PlanError
 from pam_opt.gradients import Place
-from pam_opt.macs import costs, output_positions
+from pam_opt.latency import Profile
+from pam_opt.macs import costs
 from pam_opt.network import MultitaskNetwork
 from pam_opt.pruning.choose import choose_units, may_go
 from pam_opt.pruning.compensation import compensate
@@ -20,7 +22,7 @@ from pam_opt.pruning.methods import METHODS
 from pam_opt.pruning.pruner import Pruner
 from pam_opt.pruning.schedule import Schedule
 from pam_opt.structure import Structure
-from pam_opt.tasks import CombinationWeights, Task, check_tasks, combination_key
+from pam_opt.tasks import CombinationWeights, Task, check_tasks, combination_key, distribution
 from pam_opt.training import Batches, TrainOptions, evaluate
 
 RECOVERY = 1.5
@@ -41,6 +43,7 @@ class PruneStep:
     within : whether every task is within the allowed drop
     ended : of the last step, which is the network that is returned: why the pruning ended there
     note : what stood in the way of the removal, such as a layer whose gates all closed
+    expected_seconds : predicted after the step, with ``cost_model="latency"``
     """
 
     expected_macs: float
@@ -48,6 +51,12 @@ class PruneStep:
     within: bool
     ended: str = ""
     note: str = ""
+    expected_seconds: float | None = None
+
+    @property
+    def expected(self) -> float:
+        """What the network costs by the cost model that it is pruned by."""
+        return self.expected_macs if self.expected_seconds is None else self.expected_seconds
 
 
 def prune(
@@ -63,6 +72,8 @@ def prune(
     training: TrainOptions | Sequence[TrainOptions] | None = None,
     refit: Batches | None = None,
     progress: Callable[[PruneStep], None] | None = None,
+    cost_model: CostModel = "macs",
+    profile: Profile | None = None,
 ) -> MultitaskNetwork:
     """Remove units step by step and return the cheapest network that was still good enough.
 
@@ -80,6 +91,9 @@ def prune(
     refit : calibration batches, some hundred samples or more: every removal is made up for on them by least squares
         before the fine-tuning, see `pam_opt.pruning.compensation`; None does not
     progress : called after every step, and at the end once more with the step that is returned and why it ended
+    cost_model : ``macs``, or ``latency``: units go by score per second that their loss saves of a batch, by the
+        profile, and `Schedule.target_seconds` takes the place of `target_macs`
+    profile : of ``latency``: the times of the network's layers, from `pam_opt.latency.measure_profile`
 
     Returns
     -------
@@ -88,17 +102,22 @@ def prune(
 
     Raises
     ------
-    PlanError : an unknown method, a schedule that it cannot work with, a reference that lacks a task
+    PlanError : an unknown method, a schedule that it or the cost model cannot work with, a reference that lacks a task
+    ConfigError : a layer that the profile has no times of
     TaskError, DataError : tasks or batches that do not fit
     """
     tasks = check_tasks(tasks, network.tasks)
     pruner, schedule = _pruner(method), schedule or Schedule()
     pruner.check(schedule)
+    check_cost_model(cost_model, profile)
+    _check_target(schedule, cost_model)
     options = _options(training)
     allowed = _allowed(network, validation, tasks, schedule.max_drop, reference)
-    run = _Run(pruner, train_batches, validation, tasks, options, schedule, allowed, combinations, refit)
+    start = _with_input_shape(copy.deepcopy(network), train_batches)
+    cost = expected_cost(start.structure, distribution(start.tasks, combinations), cost_model, profile)
+    run = _Run(pruner, train_batches, validation, tasks, options, schedule, allowed, cost, combinations, refit)
     report = progress or (lambda step: None)
-    best, reached = run.prune(_with_input_shape(copy.deepcopy(network), train_batches), report)
+    best, reached = run.prune(start, report)
     report(reached)
     return pruner.finish(best).eval()
 
@@ -114,6 +133,7 @@ class _Run:
     options: Sequence[TrainOptions]
     schedule: Schedule
     allowed: Mapping[str, float]
+    cost: ExpectedCost
     combinations: CombinationWeights | None
     calibration: Batches | None
 
@@ -137,7 +157,7 @@ class _Run:
                 report(reached)
                 failures = 0 if reached.within else failures + 1
                 continue
-            gone, note = self.choose(best, reached.expected_macs, part * schedule.fraction, held)
+            gone, note = self.choose(best, reached.expected, part * schedule.fraction, held)
             if not gone and schedule.by != "rule":
                 ended = "no unit may go any more: " + (
                     "none of them alone stays within the allowed drop"
@@ -156,7 +176,7 @@ class _Run:
                 failures, part = failures + 1, part / 2
                 # A single unit that could not go would be the least again: others are tried before it.
                 held += gone if len(gone) == 1 else []
-        missed = schedule.target_macs is not None and reached.expected_macs > schedule.target_macs
+        missed = schedule.target is not None and reached.expected > schedule.target
         return best, replace(reached, ended=f"{ended}; short of the target" if missed else ended)
 
     def ended(self, reached: PruneStep, tries: int, failures: int) -> str:
@@ -166,7 +186,7 @@ class _Run:
             patience = schedule.removals
         if not reached.within and (schedule.steps == 0 or failures >= patience):
             return "the network does not come within the allowed drop"
-        if reached.within and schedule.target_macs is not None and reached.expected_macs <= schedule.target_macs:
+        if reached.within and schedule.target is not None and reached.expected <= schedule.target:
             return "the target is reached"
         if schedule.removals is not None:
             return f"all {schedule.removals} removals are tried" if tries >= schedule.removals else ""
@@ -178,9 +198,10 @@ class _Run:
 
     def look(self, network: MultitaskNetwork) -> PruneStep:
         expected = costs(network, combinations=self.combinations).expected
+        seconds = None if isinstance(self.cost, ExpectedMacs) else self.cost.expected(network.structure)
         accuracy = evaluate(network, self.validation, self.tasks)
         within = all(accuracy[name] >= least - 1e-12 for name, least in self.allowed.items())
-        return PruneStep(expected, accuracy, within)
+        return PruneStep(expected, accuracy, within, expected_seconds=seconds)
 
     def choose(
         self, network: MultitaskNetwork, expected: float, fraction: float, held: Sequence[tuple[Place, int]]
@@ -193,15 +214,13 @@ class _Run:
         for place, unit in held:
             scores[place][unit] = math.inf
         structure = network.structure
-        probabilities = costs(network, combinations=self.combinations).probabilities
-        goal, most = max(expected * (1 - fraction), schedule.target_macs or 0.0), None
+        goal, most = max(expected * (1 - fraction), schedule.target or 0.0), None
         if schedule.by == "units":
-            goal, most = schedule.target_macs or 0.0, max(1, round(fraction * sum(map(len, scores.values()))))
+            goal, most = schedule.target or 0.0, max(1, round(fraction * sum(map(len, scores.values()))))
         elif schedule.by == "rule":
             goal, most = 0.0, 0
-        positions, closed = output_positions(structure), self.pruner.closed(network)
-        per_mac = self.pruner.per_mac and schedule.by == "macs"
-        keep = choose_units(structure, positions, probabilities, scores, goal, most, per_mac=per_mac, closed=closed)
+        closed, per_cost = self.pruner.closed(network), self.pruner.per_cost and schedule.by == "macs"
+        keep = choose_units(structure, self.cost, scores, goal, most, per_cost=per_cost, closed=closed)
         gone = [(place, unit) for place, mask in keep.items() for unit in (~mask).nonzero().flatten().tolist()]
         return gone, _stuck(structure, keep, closed)
 
@@ -233,6 +252,15 @@ def _pruner(method: str | Pruner) -> Pruner:
     if method not in METHODS:
         raise PlanError(f"pruning method {method!r} is unknown; choose from {sorted(METHODS)}")
     return METHODS[method]()
+
+
+def _check_target(schedule: Schedule, cost_model: CostModel) -> None:
+    """Refuse a target of the other cost."""
+    right, wrong = "target_macs", schedule.target_seconds
+    if cost_model == "latency":
+        right, wrong = "target_seconds", schedule.target_macs
+    if wrong is not None:
+        raise PlanError(f"cost_model={cost_model!r} goes down to {right}=; give that, or the other cost model")
 
 
 def _options(training: TrainOptions | Sequence[TrainOptions] | None) -> tuple[TrainOptions, ...]:

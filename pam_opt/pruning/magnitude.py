@@ -24,7 +24,7 @@ class Magnitude(Pruner):
     """
 
     description: ClassVar[str] = "norm of a unit's incoming weights, relative to its place"
-    per_mac: ClassVar[bool] = False
+    per_cost: ClassVar[bool] = False
 
     def scores(self, network: MultitaskNetwork, batches: Batches, tasks: Sequence[Task]) -> Scores:
         """Score by the weights; the data are not looked at."""

@@ -33,13 +33,13 @@ class Pruner(ABC):
     Attributes
     ----------
     description : one line for tables
-    per_mac : whether units go by score per MAC that their loss saves; otherwise by score alone
+    per_cost : whether units go by score per cost that their loss saves; otherwise by score alone
     needs_training : whether there is nothing to score by before the network has been trained by the method
     has_rule : whether `closed` says which units go whatever the goal, for ``by="rule"``
     """
 
     description: ClassVar[str]
-    per_mac: ClassVar[bool] = True
+    per_cost: ClassVar[bool] = True
     needs_training: ClassVar[bool] = False
     has_rule: ClassVar[bool] = False
 

@@ -20,7 +20,7 @@ class Random(Pruner):
     """
 
     description: ClassVar[str] = "units drawn at random, the control"
-    per_mac: ClassVar[bool] = False
+    per_cost: ClassVar[bool] = False
 
     def __init__(self, seed: int | None = None) -> None:
         self._generator = torch.Generator()

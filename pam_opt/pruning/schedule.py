@@ -19,7 +19,7 @@ class Schedule:
     ----------
     max_drop : a removal counts only while every task's metric stays at least ``reference - max_drop``; None sets no
         limit and then `target_macs` or `removals` is required
-    target_macs : stop once E[C] is at most this
+    target_macs : stop once E[C] is at most this; with ``cost_model="macs"``
     fraction : of E[C], or with ``by="units"`` of the units that may go, removed each time
     by : what `fraction` is of: ``macs``, where units go by score per MAC, or ``units``, by score alone as published
         schedules do; ``rule`` takes only what the method itself gives up, such as closed VIB gates
@@ -32,6 +32,8 @@ class Schedule:
         is outside the allowed drop it is trained on in place of a removal: every method gets the same number of
         optimiser steps
     groups : ``all``, or ``shared`` for units that serve more than one task only, as in PAM's published code
+    target_seconds : in place of `target_macs` with ``cost_model="latency"``: stop once the expected seconds of a batch
+        are at most this; there `fraction` is of these seconds, and ``by="macs"`` means score per second
 
     Raises
     ------
@@ -47,16 +49,21 @@ class Schedule:
     patience: int = 2
     removals: int | None = None
     groups: Literal["all", "shared"] = "all"
+    target_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_drop is None and self.target_macs is None and self.removals is None:
+        if self.max_drop is None and self.target is None and self.removals is None:
             raise PlanError("prune needs max_drop=, target_macs= or removals= to know where to stop")
         if self.max_drop is not None and not (_is_number(self.max_drop) and self.max_drop >= 0):
             raise PlanError(
                 f"max_drop {self.max_drop!r} must be >= 0: it is a difference of the metric, 0.01 is one point"
             )
-        if self.target_macs is not None and not (_is_number(self.target_macs) and self.target_macs > 0):
-            raise PlanError(f"target_macs {self.target_macs!r} must be above 0")
+        for name in ("target_macs", "target_seconds"):
+            target = getattr(self, name)
+            if target is not None and not (_is_number(target) and target > 0):
+                raise PlanError(f"{name} {target!r} must be above 0")
+        if self.target_macs is not None and self.target_seconds is not None:
+            raise PlanError("give one of target_macs= and target_seconds=: pruning goes by one cost")
         if not (_is_number(self.fraction) and 0 < self.fraction < 1):
             raise PlanError(f"fraction {self.fraction!r} must be between 0 and 1")
         if self.by == "rule" and self.removals is None:
@@ -68,6 +75,11 @@ class Schedule:
         for name, known in (("by", ("macs", "units", "rule")), ("groups", ("all", "shared"))):
             if getattr(self, name) not in known:
                 raise PlanError(f"{name} is {getattr(self, name)!r}; choose from {list(known)}")
+
+    @property
+    def target(self) -> float | None:
+        """The target, of whichever cost it is."""
+        return self.target_macs if self.target_seconds is None else self.target_seconds
 
     @classmethod
     def of_effort(

@@ -4,15 +4,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pam_opt.errors import ConfigError, PlanError
+from pam_opt.errors import PlanError
 from pam_opt.families import FAMILIES
 from pam_opt.information.options import Information
 from pam_opt.losses import LOSSES
 from pam_opt.pair_costs import COSTS
 from pam_opt.pruning import METHODS as PRUNING_METHODS
 from pam_opt.pruning import Schedule
+from pam_opt.sections import Section, check_section
 from pam_opt.tasks import Task, check_tasks, distribution
 from pam_opt.training import TrainOptions
 from pam_opt.yaml_files import read_mapping
@@ -22,13 +23,7 @@ _Epochs = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class _Section(BaseModel):
-    """A part of the configuration; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where the data comes from: ``digits``, an ``.npz`` file, an image folder or a zip of one."""
 
     source: str = "digits"
@@ -37,7 +32,7 @@ class DataConfig(_Section):
     image_size: int | None = Field(default=None, gt=0)
 
 
-class TaskConfig(_Section):
+class TaskConfig(Section):
     """One task; exactly one of the four target rules of `pam_opt.Task`, and a loss of `pam_opt.losses`."""
 
     name: str
@@ -54,14 +49,14 @@ class TaskConfig(_Section):
         return Task(self.name, self.classes, loss=loss, **rules)
 
 
-class FamilyConfig(_Section):
+class FamilyConfig(Section):
     """A built-in network family and its options, such as `widths`."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class _TrainConfig(_Section):
+class _TrainConfig(Section):
     """The keys of `pam_opt.TrainOptions`."""
 
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
@@ -84,7 +79,7 @@ class ParentsConfig(_TrainConfig):
     augment: Literal["crop", "crop-flip"] | None = None
 
 
-class InformationConfig(_Section):
+class InformationConfig(Section):
     """How information is estimated and how much of it is little, as in `pam_opt.Information`.
 
     The sections ``alpha``, nats, and ``part`` exclude each other; ``alpha`` is one number or one for each kind of layer
@@ -114,7 +109,7 @@ class InformationConfig(_Section):
         return Information(**dict(self))
 
 
-class MergeConfig(_Section):
+class MergeConfig(Section):
     """How parents are measured and merged.
 
     `calibration` counts training samples; `widths` are fractions as in `pam_opt.plan`, each a result of its own.
@@ -180,7 +175,7 @@ class PruneConfig(_TrainConfig):
         return Schedule(steps=self.steps, warm_up=self.warm_up, patience=self.patience, groups=self.groups, **common)
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """A whole study: data, tasks, parents, methods, budgets and seeds.
 
     `threads` sets torch's threads; one is fastest for small networks, and results are repeatable for a fixed number.
@@ -257,15 +252,4 @@ def read_config(path: str | Path) -> StudyConfig:
 
 def parse_config(raw: dict[str, Any], where: str = "config") -> StudyConfig:
     """Check a configuration given as plain data; `where` names it in messages."""
-    try:
-        return StudyConfig.model_validate(raw)
-    except ValidationError as err:
-        lines = [_explain(error) for error in err.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(lines)) from err
-
-
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "top level"
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {place!r}; remove it or correct its spelling"
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+    return check_section(StudyConfig, raw, where)

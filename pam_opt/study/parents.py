@@ -138,9 +138,16 @@ def split_batches(
 
 
 def draw_calibration(config: StudyConfig, dataset: Dataset, seed: int) -> list[tuple[Tensor, dict[str, Tensor]]]:
-    """Draw the calibration samples of a seed from the training split, without augmentation."""
-    wanted, chosen = config.merge.calibration, []
-    for x, targets in split_batches(dataset, "train", config.build_tasks(), 200, seed):
+    """Draw the calibration samples of a seed."""
+    return draw_samples(dataset, config.build_tasks(), config.merge.calibration, seed)
+
+
+def draw_samples(
+    dataset: Dataset, tasks: tuple[Task, ...], wanted: int, seed: int
+) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    """Draw at most so many samples from the training split, without augmentation, in batches of 200."""
+    chosen = []
+    for x, targets in split_batches(dataset, "train", tasks, 200, seed):
         chosen.append((x[:wanted], {name: target[:wanted] for name, target in targets.items()}))
         wanted -= len(x)
         if wanted <= 0:

@@ -1,9 +1,10 @@
-"""Networks named on the command line: ``module:callable``, or a built-in family."""
+"""Networks that a text names: ``module:callable``, or a built-in family."""
 
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -11,20 +12,27 @@ from pam_opt.errors import ConfigError
 from pam_opt.families import FAMILIES
 
 
-def build_module(text: str, input_shape: Sequence[int] | None = None, outputs: int = 10) -> nn.Module:
+def build_module(
+    text: str,
+    input_shape: Sequence[int] | None = None,
+    outputs: int = 10,
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
     """Build the network that a text names, in evaluation mode.
 
     Parameters
     ----------
-    text : ``package.module:callable``, called without arguments, looked up in the current folder too; or a family
+    text : ``package.module:callable``, looked up in the current folder too; or a family
     input_shape, outputs : of a family
+    options : keyword arguments of the callable or the family
 
     Raises
     ------
-    ConfigError : nothing of this name, or it cannot be called, or it returns no module
+    ConfigError : nothing of this name, or it cannot be called so, or it returns no module
     """
+    options = dict(options or {})
     if ":" in text:
-        return _call(_find(text), text)
+        return _call(_find(text), text, options)
     if text not in FAMILIES:
         raise ConfigError(
             f"{text!r} is neither module:callable, such as torchvision.models:resnet18, nor a family; the families are "
@@ -32,10 +40,13 @@ def build_module(text: str, input_shape: Sequence[int] | None = None, outputs: i
         )
     if input_shape is None:
         raise ConfigError(f"family {text!r} needs the shape of one sample; give --input-shape, such as 1,28,28")
-    return FAMILIES[text](tuple(input_shape), outputs).eval()
+    try:
+        return FAMILIES[text](tuple(input_shape), outputs, **options).eval()
+    except TypeError as err:
+        raise ConfigError(f"family {text!r} does not take the options {options}: {err}") from err
 
 
-def _find(text: str) -> Callable[[], object]:
+def _find(text: str) -> Callable[..., object]:
     path, _, name = text.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -50,13 +61,14 @@ def _find(text: str) -> Callable[[], object]:
     return found
 
 
-def _call(make: Callable[[], object], text: str) -> nn.Module:
+def _call(make: Callable[..., object], text: str, options: Mapping[str, Any]) -> nn.Module:
+    given = f"with {options}" if options else "without arguments"
     try:
-        module = make()
+        module = make(**options)
     except Exception as err:
         raise ConfigError(
-            f"{text!r} failed when called without arguments: {type(err).__name__}: {err}; write a function without "
-            "arguments that builds the network"
+            f"{text!r} failed when called {given}: {type(err).__name__}: {err}; write a function that builds the "
+            "network when it is called so"
         ) from err
     if not isinstance(module, nn.Module):
         raise ConfigError(f"{text!r} returned a {type(module).__name__}; it must return a torch.nn.Module")
