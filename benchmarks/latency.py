@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the possible pairs of units that merge")
     parser.add_argument("--part", type=float, default=0.5, help="of the MACs that pruning leaves")
     parser.add_argument("--threads", type=int, default=2, help="that torch uses, at most those of the machine")
+    parser.add_argument("--call-macs", type=float, default=0.0, help="MACs that one call less is worth")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--least-seconds", type=float, default=0.02, help="of each side in a round")
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
@@ -114,7 +115,7 @@ def main() -> None:
     parents, merged = prepared(chosen.family, chosen.width, chosen.share, chosen.part)
     macs = pam.costs(merged, SHAPE).macs
     alone = {task: pam.costs(parent, SHAPE).expected for task, parent in parents.items()}
-    fast, each = pam.compiled(merged), {task: pam.compiled(parent) for task, parent in parents.items()}
+    fast, each = pam.compiled(merged, call_macs=chosen.call_macs), {task: pam.compiled(parent) for task, parent in parents.items()}
     print(f"{chosen.family}, width {chosen.width:g}, {torch.get_num_threads()} threads, {chosen.clock} time")
     print(f"{'batch':>5} {'tasks':>6} {'merged ms':>10} {'separate ms':>12} {'times':>6} {'MACs':>6} {'quotient':>9}")
     with torch.inference_mode():

@@ -11,7 +11,7 @@ from torch import nn
 import pam_opt as pam
 from pam_opt.errors import TaskError, UnsupportedModel
 from pam_opt.macs import costs, output_positions
-from pam_opt.running import arrange, compile_combination, program_macs
+from pam_opt.running import Program, arrange, compile_combination, program_macs
 from pam_opt.tasks import combinations
 
 
@@ -121,6 +121,7 @@ def test_programs_are_built_once_for_each_combination():
     assert fast.program("a") is fast.program(["a"]) is not program
     fast(torch.randn(1, *SHAPES["lenet5"]), ["a"])
     assert len(fast.programs) == 2
+    assert isinstance(program, Program)
     assert len(program.calls) == len(network.structure.layers)
 
 
