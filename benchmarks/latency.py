@@ -8,7 +8,8 @@ round both sides run in turn, first one then the other, and the ratio of their t
 over the rounds. The quotient of both ratios should be at most 1.25 at batch 32; at batch 1 the merged network should
 take no longer than the parents where two or more tasks run.
 
-The clock is the ``wall``, or the ``processor`` time of all threads, which other work on the machine disturbs less.
+The clock is the ``wall``, or the ``processor`` time of all threads together, which other work on the machine disturbs
+less; with one thread that is the latency on a machine that has nothing else to do.
 """
 
 import argparse
@@ -115,7 +116,8 @@ def main() -> None:
     parents, merged = prepared(chosen.family, chosen.width, chosen.share, chosen.part)
     macs = pam.costs(merged, SHAPE).macs
     alone = {task: pam.costs(parent, SHAPE).expected for task, parent in parents.items()}
-    fast, each = pam.compiled(merged, call_macs=chosen.call_macs), {task: pam.compiled(parent) for task, parent in parents.items()}
+    fast = pam.compiled(merged, call_macs=chosen.call_macs)
+    each = {task: pam.compiled(parent) for task, parent in parents.items()}
     print(f"{chosen.family}, width {chosen.width:g}, {torch.get_num_threads()} threads, {chosen.clock} time")
     print(f"{'batch':>5} {'tasks':>6} {'merged ms':>10} {'separate ms':>12} {'times':>6} {'MACs':>6} {'quotient':>9}")
     with torch.inference_mode():

@@ -8,19 +8,25 @@ from collections.abc import Callable, Iterator
 import torch
 
 
-def median_seconds(run: Callable[[], object], *, repeats: int = 15, least_seconds: float = 2e-4) -> float:
+def median_seconds(
+    run: Callable[[], object],
+    *,
+    repeats: int = 15,
+    least_seconds: float = 2e-4,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Time a function: the median of `repeats` timings, each of as many runs as take `least_seconds`."""
     run()
-    started = time.perf_counter()
+    started = clock()
     run()
-    once = max(time.perf_counter() - started, 1e-7)
+    once = max(clock() - started, 1e-7)
     runs = max(1, round(least_seconds / once))
     taken = []
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = clock()
         for _ in range(runs):
             run()
-        taken.append((time.perf_counter() - started) / runs)
+        taken.append((clock() - started) / runs)
     return statistics.median(taken)
 
 
