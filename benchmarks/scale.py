@@ -24,7 +24,7 @@ from pam_opt.merging.rows import rows_per_sample
 from pam_opt.structure import Structure
 from pam_opt.tracing import network_of
 
-CONFIGURATIONS = {"vgg16": (2, {"imagenet": True}), "resnet18": (4, {"imagenet": True})}
+CONFIGURATIONS = {"vgg16": (2, {"linear": (4096, 4096), "dropout": 0.5}), "resnet18": (4, {"imagenet": True})}
 SAMPLES, OUTPUTS = 64, 10
 
 

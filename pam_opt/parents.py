@@ -16,6 +16,7 @@ def convert_parents(
 ) -> dict[str, MultitaskNetwork]:
     """Convert every parent into a network of one task, and check that their layers match.
 
+    A `MultitaskNetwork` of one task, such as a parent that was pruned alone, is taken as it is.
     Widths and heads' outputs may differ; number, kind and settings of layers may not.
 
     Raises
@@ -27,11 +28,23 @@ def convert_parents(
         raise PlanError(f"parents is a {type(parents).__name__}; map task names to modules: {{'a': net_a, 'b': net_b}}")
     if len(parents) < 2:
         raise PlanError(f"merging needs at least two parents, not {len(parents)}; give one for each task")
-    networks = {task: network_of(module, task, input_shape) for task, module in parents.items()}
+    networks = {task: _converted(module, task, input_shape) for task, module in parents.items()}
     first, *others = networks
     for other in others:
         _check_match(first, networks[first], other, networks[other])
     return networks
+
+
+def _converted(module: nn.Module, task: str, input_shape: tuple[int, ...] | None) -> MultitaskNetwork:
+    """Convert a parent; one that is converted already, because it was pruned alone, stays as it is."""
+    if not isinstance(module, MultitaskNetwork):
+        return network_of(module, task, input_shape)
+    if module.tasks != (task,):
+        raise UnsupportedModel(
+            f"parent {task!r} is a multitask network of the tasks {list(module.tasks)}; a parent has one task, by the "
+            "name under which it is given"
+        )
+    return module
 
 
 def _check_match(first: str, a: MultitaskNetwork, other: str, b: MultitaskNetwork) -> None:

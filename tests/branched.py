@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from networks import make_data, make_tasks, randomise_norms
 
@@ -105,17 +104,6 @@ def permuted(network: MultitaskNetwork, task: str, seed: int) -> tuple[Multitask
             state["pre.0.weight"] = state["pre.0.weight"][:, np.concatenate(columns)]
         new.load_state_dict(state)
     return copy, orders
-
-
-@pytest.fixture
-def take_networks(monkeypatch):
-    """Let networks that are built by hand stand for parents."""
-    from pam_opt import tracing
-
-    def network_of(module, task, input_shape=None):
-        return module if isinstance(module, MultitaskNetwork) else tracing.network_of(module, task, input_shape)
-
-    monkeypatch.setattr("pam_opt.parents.network_of", network_of)
 
 
 def example(kind: str, count: int = 2, *, kept: str = "", wider: int = 0):

@@ -18,19 +18,6 @@ def _one_seed():
 
 
 @pytest.fixture
-def converted_parents(monkeypatch):
-    """Let networks that are traced already stand for parents: permuted copies exist only as such."""
-
-    from pam_opt.network import MultitaskNetwork
-    from pam_opt.tracing import network_of
-
-    def convert(module: torch.nn.Module, task: str, shape: tuple[int, ...] | None = None) -> torch.nn.Module:
-        return module if isinstance(module, MultitaskNetwork) else network_of(module, task, shape)
-
-    monkeypatch.setattr("pam_opt.parents.network_of", convert)
-
-
-@pytest.fixture
 def command(monkeypatch, capsys):
     """Run ``pam-opt`` in this process: arguments in, (exit code, standard output, standard error) out."""
     monkeypatch.setenv("COLUMNS", "250")

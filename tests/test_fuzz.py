@@ -56,7 +56,6 @@ def attempt(seed: int) -> bool:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-@pytest.mark.usefixtures("converted_parents")
 def test_random_modules_are_right_or_refused(chunk):
     seeds = range(chunk, COUNT, CHUNKS)
     refused = 0

@@ -21,8 +21,9 @@ from torch import nn
 from torch.nn import functional
 
 import pam_opt as pam
-from pam_opt.errors import PlanError
+from pam_opt.errors import PlanError, UnsupportedModel
 from pam_opt.plans import LayerPlan, Plan
+from pam_opt.surgery import remove_units
 
 WEIGHTS = ("refit", "average", "side_by_side")
 
@@ -489,3 +490,18 @@ def test_plans_that_do_not_fit_are_refused():
         pam.merge({"x": parents["a"], "y": parents["b"]}, plan, weights="average")
     with pytest.raises(PlanError, match="the plan is for tasks"):
         pam.merge({**parents, "c": random_parent("mlp", 2)}, plan, weights="average")
+
+
+def test_parents_that_were_pruned_alone_can_be_merged():
+    tasks = make_tasks(2)
+    parents = {task.name: pam.single(random_parent("lenet5", seed), task) for seed, task in enumerate(tasks)}
+    (width,) = parents["a"].structure.widths[0].values()
+    keep = torch.arange(width) > 0
+    smaller = {"a": remove_units(parents["a"], {(0, group("a")): keep}), "b": parents["b"]}
+    data = make_data(SHAPES["lenet5"], tasks)
+    plan = pam.plan(smaller, data, tasks=tasks)
+    network = pam.merge(smaller, plan, calibration=data)
+    assert plan.layers[0].units == (width - 1, width)
+    assert set(network(torch.randn(2, *SHAPES["lenet5"]))) == {"a", "b"}
+    with pytest.raises(UnsupportedModel, match="a parent has one task"):
+        pam.plan({"a": network, "b": parents["b"]}, data, tasks=tasks)

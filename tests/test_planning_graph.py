@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from branched import SHAPE, SPACES, example, parent, permuted, take_networks
+from branched import SHAPE, SPACES, example, parent, permuted
 from networks import group, make_data, make_tasks
 
 import pam_opt as pam
@@ -15,8 +15,6 @@ from pam_opt.pair_costs import correlation_cost, fisher_cost
 from pam_opt.planning.clusters import Clusters, unit_costs
 from pam_opt.planning.preparing import prepare
 from pam_opt.representation import Pool
-
-pytestmark = pytest.mark.usefixtures(take_networks.__name__)
 
 INFORMED = Information(part=0.5, samples=40)
 PROBLEMS = {

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from branched import SHAPE, example, merged, take_networks
+from branched import SHAPE, example, merged
 from networks import group, make_data, make_tasks, prune
 
 import pam_opt as pam
@@ -23,7 +23,6 @@ from pam_opt.pruning.taylor import Taylor, taylor_scores
 from pam_opt.surgery import remove_units
 from pam_opt.tasks import distribution
 
-pytestmark = pytest.mark.usefixtures(take_networks.__name__)
 KINDS = ["residual", "depthwise"]
 
 

@@ -453,6 +453,19 @@ class CrossedSum(ImageNetwork):
         return torch.cat([one, two], 1) + torch.cat([two, one], 1)
 
 
+@_enter(IMAGE)
+class CutGroups(ImageNetwork):
+    """A sum cuts at the fourth of six channels what a grouped convolution reads two by two."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__(6, outputs)
+        self.grouped = conv(6, 3, groups=3)
+
+    def body(self, x: Tensor) -> Tensor:
+        grouped = self.grouped(x)
+        return x + torch.cat([grouped, grouped], dim=1)
+
+
 @_enter(TOKENS)
 class LinearOnTokens(nn.Module):
     def __init__(self, width: int, outputs: int) -> None:

@@ -54,7 +54,10 @@ def cut_steps(steps: list[Step], result: list[Segment], who: str) -> tuple[list[
             found.append(replace(step, inputs=_spread(step.inputs, cuts, parts)))
         for start, stop in pairwise(bounds):
             parts[index, start] = len(found)
-            found.append(_part(step, start, stop, who, cuts, parts))
+            part = _part(step, start, stop, who, cuts, parts)
+            if not step.is_dense and len(part.inputs) > len(step.inputs):
+                _refuse(step, who, "reads a group of channels that others read in parts")
+            found.append(part)
     return found, list(_spread(result, cuts, parts))
 
 
