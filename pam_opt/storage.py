@@ -15,7 +15,7 @@ from pam_opt.macs import output_positions
 from pam_opt.network import MultitaskNetwork, require_multitask
 from pam_opt.structure import Structure
 
-SCHEMA = 1
+SCHEMA = 2
 _KEY = "pam_opt"
 
 
@@ -45,7 +45,7 @@ def load(path: str | Path) -> MultitaskNetwork:
     try:
         data = json.loads(header[_KEY])
         if data["schema"] != SCHEMA:
-            raise ValueError(f"schema {data['schema']}, this version reads {SCHEMA}")
+            raise ValueError(f"schema {data['schema']}, this version reads {SCHEMA}; merge again")
         structure = Structure.from_json(data["structure"])
         # Built without memory, so that a header that claims billions of units cannot take it.
         with torch.device("meta"):

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import pam_opt as pam
+from pam_opt.storage import SCHEMA
 
 SHAPE = (1, 4, 4)
 TASKS = make_tasks(2)
@@ -94,7 +95,7 @@ def with_inputs(change: Callable[[Tensor], Any]) -> Data:
     return [(change(x), targets) for x, targets in data()]
 
 
-def write_network(path: Path, tensors: Mapping[str, Tensor], structure: object, schema: int = 1) -> Path:
+def write_network(path: Path, tensors: Mapping[str, Tensor], structure: object, schema: int = SCHEMA) -> Path:
     """Write a network file by hand, as `pam_opt.save` does, but of anything."""
     header = {"pam_opt": json.dumps({"schema": schema, "structure": structure})}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, header)

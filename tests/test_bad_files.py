@@ -221,7 +221,7 @@ def test_a_header_without_a_network_is_refused(tmp_path, header):
 def test_another_schema_is_refused(saved, tmp_path):
     network = pam.load(saved)
     path = write_network(tmp_path / "n.safetensors", network.state_dict(), network.structure.to_json(), schema=99)
-    with refuses(StorageError, "schema 99, this version reads 1"):
+    with refuses(StorageError, "schema 99, this version reads 2"):
         pam.load(path)
 
 

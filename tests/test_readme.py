@@ -14,6 +14,8 @@ from pam_opt.report import (
     findings,
     losses_table,
     markdown_table,
+    matrices_table,
+    published_table,
     read_results,
     summary,
     widths_table,
@@ -103,6 +105,10 @@ def results_of(study: str) -> list[dict]:
         ("mnist_lenet5_merged", [markdown_table, comparisons_table, findings]),
         ("cifar10_small_vgg", [widths_table, comparisons_table, findings]),
         ("cifar10_widths", [widths_table, comparisons_table, losses_table, findings]),
+        ("pam_lenet5", [findings, published_table]),
+        ("pam_lenet5_refit", [matrices_table, findings]),
+        ("pam_cifar10", [matrices_table, findings]),
+        ("pam_cifar10_refit", [matrices_table, findings]),
     ],
 )
 def test_what_the_readme_says_is_what_the_results_say(study, tables):

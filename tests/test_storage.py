@@ -20,6 +20,7 @@ from torch import nn
 
 import pam_opt as pam
 from pam_opt.errors import StorageError
+from pam_opt.storage import SCHEMA
 from pam_opt.structure import Structure
 
 PLANS = [{"share": 0.5}, {"share": 1.0}, {"problem": "exclusive"}, {"problem": "all-shared"}, {"problem": "select"}]
@@ -121,7 +122,7 @@ def test_the_input_shape_is_remembered(tmp_path):
 
 def edited(network, **changes):
     data = network.structure.to_json() | changes
-    return {"pam_opt": json.dumps({"schema": 1, "structure": data})}
+    return {"pam_opt": json.dumps({"schema": SCHEMA, "structure": data})}
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def edited(network, **changes):
         lambda n: None,
         lambda n: {"pam_opt": "no json"},
         lambda n: {"pam_opt": json.dumps({"schema": 99, "structure": n.structure.to_json()})},
-        lambda n: {"pam_opt": json.dumps({"schema": 1})},
+        lambda n: {"pam_opt": json.dumps({"schema": SCHEMA})},
         lambda n: edited(n, tasks=["a", "z"]),
         lambda n: edited(n, inputs=17),
         lambda n: edited(n, widths=[{"a+b": 10**12}, {"a+b": 7}, {"a": 3, "b": 3}]),

@@ -11,11 +11,10 @@ from torch.nn import functional
 from pam_opt.errors import PamOptError, StorageError
 from pam_opt.macs import output_positions
 from pam_opt.network import GroupLayer, MultitaskNetwork, run_prelude
-from pam_opt.storage import load_tensors, save_tensors
+from pam_opt.storage import SCHEMA, load_tensors, save_tensors
 from pam_opt.structure import Structure, canonical
 from pam_opt.tasks import Group, check_known, combination_key, combinations
 
-SCHEMA = 1
 _KEY = "pam_opt_weight_sharing"
 
 
