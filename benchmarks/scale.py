@@ -1,4 +1,4 @@
-"""Merging of large networks, stage by stage: ``python benchmarks/scale.py vgg16`` or ``resnet18``.
+"""Merging of large networks, stage by stage: ``python benchmarks/scale.py``.
 
 Two VGG-16 (138 million weights each) or four ResNet-18, random weights, images of 224 x 224, 64 for calibration; all
 units shared, at the width of one parent, with refit. Every configuration runs in a process of its own, so that peak
@@ -55,29 +55,26 @@ def seconds(call: Callable[[], object], repetitions: int = 3) -> float:
     return statistics.median(times)
 
 
+def product(rows: int, inner: int, columns: int, repetitions: int = 3) -> float:
+    """Time one matrix product, (rows, inner) by (inner, columns)."""
+    left, right = torch.ones(rows, inner), torch.ones(inner, columns)
+    return seconds(lambda: torch.mm(left, right), repetitions)
+
+
 def forward_limit(shapes: list[tuple[int, int, int]]) -> float:
     """Time the matrix products of one sample through one network."""
-    return sum(seconds(lambda s=s: torch.mm(torch.ones(s[0], s[1]), torch.ones(s[1], s[2]))) for s in shapes)
+    return sum(product(rows, values, width) for rows, values, width in shapes)
 
 
 def moments_limit(shapes: list[tuple[int, int, int]]) -> float:
     """Time the products of the rows of all samples by themselves, as refit needs them: inputs by inputs."""
-    total = 0.0
-    for rows, values, _ in shapes:
-        chosen = min(rows, rows_per_sample(values, SAMPLES))
-        if chosen * SAMPLES >= values:
-            x = torch.ones(chosen, values)
-            total += SAMPLES * seconds(lambda x=x: torch.mm(x.T, x), 1)
-    return total
+    chosen = [(min(rows, rows_per_sample(values, SAMPLES)), values) for rows, values, _ in shapes]
+    return SAMPLES * sum(product(values, rows, values, 1) for rows, values in chosen if rows * SAMPLES >= values)
 
 
 def covariance_limit(shapes: list[tuple[int, int, int]], pairs: int) -> float:
     """Time the products of the units of two parents, as measuring needs them."""
-    return (
-        SAMPLES
-        * pairs
-        * sum(seconds(lambda s=s: torch.mm(torch.ones(s[2], s[0]), torch.ones(s[0], s[2]))) for s in shapes)
-    )
+    return SAMPLES * pairs * sum(product(width, rows, width) for rows, _, width in shapes)
 
 
 def run(name: str, size: int, batch: int) -> None:
@@ -120,16 +117,24 @@ def run(name: str, size: int, batch: int) -> None:
 def main() -> None:
     """Run every configuration in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*CONFIGURATIONS, []], default=list(CONFIGURATIONS))
+    parser.add_argument("--family", choices=list(CONFIGURATIONS), help="one of them; default: all")
     parser.add_argument("--size", type=int, default=224, help="height and width of the images")
     parser.add_argument("--batch", type=int, default=8, help="images in a batch")
     parser.add_argument("--alone", action="store_true", help="run in this process")
     options = parser.parse_args()
-    for name in options.names or list(CONFIGURATIONS):
+    for name in [options.family] if options.family else CONFIGURATIONS:
         if options.alone:
             run(name, options.size, options.batch)
             continue
-        command = [sys.executable, __file__, name, "--alone", f"--size={options.size}", f"--batch={options.batch}"]
+        command = [
+            sys.executable,
+            __file__,
+            "--family",
+            name,
+            "--alone",
+            f"--size={options.size}",
+            f"--batch={options.batch}",
+        ]
         subprocess.run(command, check=True)
 
 
