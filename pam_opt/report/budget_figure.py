@@ -56,6 +56,7 @@ def cost_against_budget(results: Sequence[Results], against: str | None = None) 
     for row in grid:
         for axes, by in zip(row, found.values(), strict=True):
             name_absent(axes, budgets, by)
+            name_absent(axes, budgets, set(budgets) - _without_base(by, base), f"{base.text}\noutside")
     budget_axis(grid[-1], budgets)
     _words(figure, len(results), base, len(groups))
     return figure
@@ -102,6 +103,11 @@ def _row_of_panels(
     place_labels(row[-1], [*ends, Label(base.name, 1.0, 1.0, GREY)])
 
 
+def _without_base(by: Mapping[float, Mapping[str, Row]], base: Baseline) -> set[float]:
+    """Find the budgets under which there is nothing to compare with: the baseline is outside the drop."""
+    return {budget for budget, methods in by.items() if (row := base.row(methods)) and not row.counts}
+
+
 def _curve(by: Mapping[float, Mapping[str, Row]], name: str, base: Baseline) -> Curve:
     """Relate a method to the baseline under every budget that has both."""
     usable = {budget: base.row(methods) for budget, methods in by.items() if name in methods}
@@ -125,9 +131,10 @@ def _panel(
         shift = (number - (len(curves) - 1) / 2) * _STEP
         at = {budget: places[budget] + shift for budget in curve}
         mark = {"marker": look[name].marker, "markersize": 7.0 if look[name].marker == "*" else 4.8}
-        means = [value.mean if value else math.nan for value in curve.values()]
+        known = [curve.get(budget) for budget in budgets]
+        means = [value.mean if value else math.nan for value in known]
         line = look[name].line | mark | {"markeredgecolor": "white", "markeredgewidth": 0.5}
-        axes.plot(list(at.values()), means, zorder=3, **line)  # type: ignore[arg-type]
+        axes.plot([places[budget] + shift for budget in budgets], means, zorder=3, **line)  # type: ignore[arg-type]
         seeds = [(at[budget], seed) for budget, value in curve.items() if value for seed in value.values]
         axes.scatter([x for x, _ in seeds], [y for _, y in seeds], s=5, c=look[name].colour, alpha=0.45, lw=0, zorder=2)
         out = [at[budget] for budget, value in curve.items() if value is None]

@@ -52,12 +52,12 @@ def places_of(budgets: Sequence[float]) -> dict[float, float]:
     return {b: _MARGIN + (1 - 2 * _MARGIN) * n / max(len(budgets) - 1, 1) for n, b in enumerate(budgets)}
 
 
-def name_absent(axes: Axes, budgets: Sequence[float], there: Collection[float]) -> None:
-    """Say of budgets that have no result at all that they have none."""
+def name_absent(axes: Axes, budgets: Sequence[float], there: Collection[float], words: str = "does not\napply") -> None:
+    """Say of budgets that have no result at all that they have none, and why."""
     place = {"ha": "center", "va": "center", "fontsize": 6.5, "color": GREY, "backgroundcolor": "white"}
     for budget in budgets:
         if budget not in there:
-            axes.text(places_of(budgets)[budget], 0.5, "does not\napply", transform=axes.transAxes, **place)
+            axes.text(places_of(budgets)[budget], 0.5, words, transform=axes.transAxes, **place)
 
 
 def budget_axis(row: Sequence[Axes], budgets: Sequence[float]) -> None:
