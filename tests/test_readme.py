@@ -108,7 +108,6 @@ def results_of(study: str) -> list[dict]:
         ("pam_lenet5", [findings, published_table]),
         ("pam_lenet5_refit", [matrices_table, findings]),
         ("pam_cifar10", [matrices_table, findings]),
-        ("pam_cifar10_refit", [matrices_table, findings]),
     ],
 )
 def test_what_the_readme_says_is_what_the_results_say(study, tables):
