@@ -152,7 +152,7 @@ def _words(figure: Figure, seeds: int, base: Baseline, rows: int) -> None:
     note = f"{marks}; only networks within the allowed drop of accuracy, in all seeds\n"
     note += f"Below 1: cheaper than {base.text}"
     if rows > 1:
-        note += ". Upper panels: whole systems; lower panels: what differs in solver or choice of units"
+        note += ". Upper panels: whole systems; lower ones: choice of units and its solver"
     middle = (_LEFT / figure.get_figwidth() + figure.subplotpars.right) / 2
     figure.text(middle, 0.43 * inch, "training while pruning (epochs)", ha="center", fontsize=9)
     figure.text(_LEFT / figure.get_figwidth(), 0.07 * inch, note, fontsize=7.5, color=GREY)
