@@ -117,7 +117,11 @@ def gate_products(
 ) -> dict[Place, Tensor]:
     """Return each sample's ``dLoss/dg = sum over positions of y dLoss/dy`` of one gate g = 1 a unit, (N, units).
 
-    Places that no gradient reaches are left out.
+    The mean of its square over samples is the Taylor importance of the unit; the published method [1]_ squares the
+    gradient of a whole mini-batch: the same expectation of fewer, noisier terms. Places that no gradient reaches are
+    left out.
+
+    .. [1] Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019, arXiv 1906.10771
     """
     found: dict[Place, Tensor] = {}
     for space in network.structure.spaces:
@@ -161,18 +165,3 @@ def _where(network: MultitaskNetwork, place: Place) -> str:
     index, group = place
     shared = f", group {combination_key(group)!r}," if len(network.tasks) > 1 else ""
     return f"layer {network.structure.layers[index].name!r}{shared}"
-
-
-def gate_importance(values: Tensor, gradient: Tensor) -> Tensor:
-    """Return the Taylor importance of each unit, (units,): mean over samples of (g dLoss/dg)^2 at gate g = 1.
-
-    ``dLoss/dg = sum over positions of y * dLoss/dy``; squared per sample, where the published method [1]_
-    squares the gradient of a whole mini-batch: the same expectation of fewer, noisier terms.
-
-    .. [1] Molchanov et al., Importance Estimation for Neural Network Pruning, CVPR 2019, arXiv 1906.10771
-    """
-    return (
-        (values * gradient).flatten(2).sum(2).square().mean(0)
-        if values.ndim > 2
-        else ((values * gradient).square().mean(0))
-    )

@@ -93,11 +93,6 @@ class Operation:
         """Whether the operation is a batch norm: an affine map of every unit, with running statistics."""
         return self.kind.startswith("batch_norm")
 
-    @property
-    def has_state(self) -> bool:
-        """Whether the operation has parameters or buffers: flat, unit after unit, `features` values for each."""
-        return self.kind in _STATEFUL
-
     def build(self, units: int) -> nn.Module:
         """Build the module for `units` units."""
         if self.kind in _STATEFUL:

@@ -116,7 +116,7 @@ class TaylorPam(_BatchTaylor):
 class TaylorSample(Pruner):
     """Score by Taylor gates squared sample by sample: ``sum over tasks of E[(g dLoss_t/dg)^2]`` at gate g = 1.
 
-    A variant of [1] that counts tasks one by one and needs fewer data: see `gate_importance`. All groups are scored
+    A variant of [1] that counts tasks one by one and needs fewer data: see `gate_products`. All groups are scored
     alike, exclusive ones too.
     """
 
